@@ -1,0 +1,1 @@
+//! Keys, claims, patterns and permissions (protocol sections 3 and 4). Pure.

@@ -1,0 +1,4 @@
+//! fanfare
+
+mod auth;
+mod protocol;

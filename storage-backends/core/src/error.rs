@@ -1,0 +1,101 @@
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What storage operations return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What kind of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The engine failed or can't be reached at the moment.
+    Unavailable,
+    /// There is no room for more.
+    Full,
+    /// What is stored can't be read as what was written.
+    Corrupt,
+    /// The store was written in a format that this version does not know.
+    Format,
+    /// The storage was closed.
+    Closed,
+}
+
+/// A failed storage operation: its kind, which operation it was, whether a retry can help, and
+/// its source where there is one. Nothing of a failed write was applied.
+pub struct Error {
+    kind: ErrorKind,
+    operation: &'static str,
+    message: String,
+    retryable: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind` in `operation`, a trait method's name; `message` says what went wrong.
+    /// It counts as worth a retry where the kind is [`ErrorKind::Unavailable`].
+    pub fn new(kind: ErrorKind, operation: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            operation,
+            message: message.into(),
+            retryable: kind == ErrorKind::Unavailable,
+            source: None,
+        }
+    }
+
+    /// Says whether the same call may succeed later.
+    #[must_use]
+    pub fn with_retryable(mut self, retryable: bool) -> Self {
+        self.retryable = retryable;
+        self
+    }
+
+    /// Names the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The operation that failed.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "storage operation {} failed: {}", self.operation, self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("operation", &self.operation)
+            .field("message", &self.message)
+            .field("retryable", &self.retryable)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,33 @@
+//! Storage for the [fanfare](https://docs.rs/fanfare) realtime broker: the [`Storage`] trait,
+//! the types that it speaks, and the in-memory backend.
+//!
+//! A broker hands its storage whole units: one channel's [`Item`]s, applied atomically, with one
+//! [`Outcome`] for each. Reads are pages, bounded in number and bytes, and are given the time
+//! that counts as now, so that what has expired never shows, however late a sweep comes.
+//!
+//! # Writing a backend
+//!
+//! Implement [`Storage`]; nothing in it is optional but what has a default. A backend is right
+//! when the conformance suite passes on it (feature `conformance`).
+
+mod error;
+mod id;
+mod query;
+mod record;
+mod storage;
+mod time;
+mod write;
+
+pub use error::{Error, ErrorKind, Result};
+pub use id::{InvalidMessageId, MessageId};
+pub use query::{
+    EntryQuery, ListedMessage, MessagePage, MessageQuery, Order, ReactionDetail, ScheduleQuery,
+    Swept,
+};
+pub use record::{Author, Entry, Message, Reaction, Revocation, RevokedSubject, Schedule};
+pub use storage::{Capabilities, Durability, FedMessage, Feed, Storage};
+pub use time::Timestamp;
+pub use write::{
+    AddReaction, Deduplication, Item, Outcome, Publish, RemoveReaction, Retention, SetEntry,
+    TokenUse, Write,
+};

@@ -1,0 +1,100 @@
+use crate::{Entry, Message, MessageId, Reaction, Retention, Timestamp};
+
+/// From which end a page is filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// What of a message's reactions a page carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReactionDetail {
+    /// Nothing.
+    #[default]
+    None,
+    /// The reactions, each with its users.
+    All,
+}
+
+/// Asks for a page of a channel's unexpired messages.
+#[derive(Clone, Debug)]
+pub struct MessageQuery {
+    /// The least id wanted.
+    pub from: MessageId,
+    /// The greatest id wanted.
+    pub to: MessageId,
+    /// Which end comes first.
+    pub order: Order,
+    /// At most this many messages.
+    pub max_messages: usize,
+    /// The page ends with the message whose `data` makes the sum of all `data` reach this many
+    /// bytes.
+    pub max_bytes: usize,
+    /// Whether reactions come along.
+    pub reactions: ReactionDetail,
+    /// What counts as now; messages that expire at or before it do not show.
+    pub now: Timestamp,
+}
+
+/// A message as a page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedMessage {
+    /// The message.
+    pub message: Message,
+    /// How long it is kept; never [`Retention::None`].
+    pub retention: Retention,
+    /// Its reactions, in the order of their ids, where they were asked for.
+    pub reactions: Vec<Reaction>,
+}
+
+/// A page of messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessagePage {
+    /// The messages, in the order asked for.
+    pub messages: Vec<ListedMessage>,
+    /// Whether the range holds more than these.
+    pub more: bool,
+    /// The greatest id in the query's whole range of which it is known that it was stored and
+    /// is there no more, by expiry (swept or not) or by removal. `None` proves that the page,
+    /// where `more` is false, is all that the range ever held. A backend that forgets single
+    /// ids answers with the greatest id that it forgot, even where that lies before the range,
+    /// as long as it is not before `from`.
+    pub gone: Option<MessageId>,
+}
+
+/// Asks for a page of a channel's unexpired storage entries, in the order of their keys' bytes.
+#[derive(Clone, Debug)]
+pub struct EntryQuery {
+    /// Only keys greater than this.
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+    /// What counts as now.
+    pub now: Timestamp,
+}
+
+/// Asks for a page of schedules, in the order of their due times, then ids.
+#[derive(Clone, Debug)]
+pub struct ScheduleQuery {
+    /// Only those after this one, a due time and an id.
+    pub after: Option<(Timestamp, MessageId)>,
+    /// Only those due at or before this moment.
+    pub until: Timestamp,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many expired things were removed, of any kind.
+    pub removed: usize,
+    /// Channel and entry for each expired storage entry that asked for an announcement.
+    pub entries: Vec<(String, Entry)>,
+    /// Whether more is left to be swept at once.
+    pub more: bool,
+}
