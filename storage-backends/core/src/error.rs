@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// What storage operations return.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -22,12 +23,14 @@ pub enum ErrorKind {
 
 /// A failed storage operation: its kind, which operation it was, whether a retry can help, and
 /// its source where there is one. Nothing of a failed write was applied.
+#[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     operation: &'static str,
     message: String,
     retryable: bool,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Shared, so that a failure can be told to everyone whom it concerns.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -53,7 +56,7 @@ impl Error {
     /// Names the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -67,6 +70,13 @@ impl Error {
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.operation
+    }
+
+    /// The same failure, as seen by another operation that it made fail.
+    #[must_use]
+    pub fn in_operation(mut self, operation: &'static str) -> Self {
+        self.operation = operation;
+        self
     }
 
     /// Whether the same call may succeed later.

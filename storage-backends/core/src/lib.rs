@@ -10,6 +10,8 @@
 //! Implement [`Storage`]; nothing in it is optional but what has a default. A backend is right
 //! when the conformance suite passes on it (feature `conformance`).
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod id;
 mod json;
@@ -21,6 +23,7 @@ mod storage;
 mod time;
 mod write;
 
+pub use async_trait::async_trait;
 pub use error::{Error, ErrorKind, Result};
 pub use id::{InvalidMessageId, MessageId};
 pub use json::json_eq;

@@ -35,7 +35,7 @@ pub struct MessageQuery {
     /// At most this many messages.
     pub max_messages: usize,
     /// The page ends with the message whose `data` makes the sum of all `data` reach this many
-    /// bytes.
+    /// bytes; it has one message at least, where there is one and `max_messages` is not 0.
     pub max_bytes: usize,
     /// What comes along of each message's reactions.
     pub reactions: ReactionDetail,
@@ -74,11 +74,12 @@ pub struct MessagePage {
     pub messages: Vec<ListedMessage>,
     /// Whether the range holds more than these.
     pub more: bool,
-    /// The greatest id in the query's whole range of which it is known that it was stored and
-    /// is there no more, by expiry (swept or not) or by removal. `None` proves that the page,
-    /// where `more` is false, is all that the range ever held. A backend that forgets single
-    /// ids answers with the greatest id that it forgot, even where that lies before the range,
-    /// as long as it is not before `from`.
+    /// The greatest id of which it is known that it was stored in the range and is there no
+    /// more, by expiry (swept or not) or by removal. `None` proves that nothing is missing in
+    /// the part of the range that the page covers: up to its last message where `more` is true,
+    /// else all of it. A backend that does not keep every single id that is gone answers with
+    /// the greatest of the channel, as long as it is not before `from`, even where it lies
+    /// beyond `to`.
     pub gone: Option<MessageId>,
 }
 

@@ -64,6 +64,11 @@ pub trait Feed: Send + fmt::Debug {
 /// - Ids of a channel only grow: a message or reaction whose id is not greater than the newest
 ///   that the channel ever had, which survives the expiry of everything in it, is refused with
 ///   [`Outcome::IdNotNewest`].
+/// - What is remembered of channels of which nothing is left may be joined into one for all of
+///   them, so that a store that saw a million channels need not remember each. It then errs on
+///   the safe side: a channel that may be one of them refuses ids that are not greater than the
+///   newest of any, and names the greatest id that is gone from any in
+///   [`MessagePage::gone`]. A channel in which something is left answers for itself.
 /// - Nothing blocks the calling thread for longer than memory operations take; engines that do
 ///   I/O run it on threads of their own.
 /// - Names and keys are compared as bytes, and any string is a valid one.
@@ -84,7 +89,8 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// A page of a channel's messages.
     async fn messages(&self, channel: &str, query: MessageQuery) -> Result<MessagePage>;
 
-    /// One unexpired message with its reactions.
+    /// One unexpired message with all its reactions. Where they are not needed, ask
+    /// [`messages`](Self::messages) for the range of its one id.
     async fn message(
         &self,
         channel: &str,
@@ -105,7 +111,8 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     async fn cancel_schedule(&self, id: MessageId) -> Result<bool>;
 
     /// Uses a token up; false where it was used before. Atomic: of any number of concurrent
-    /// calls for one token, on any node, one is true.
+    /// calls for one token, on any node, one is true. A token is one `key` and `jti`, whatever
+    /// its `expires_at`, and is remembered until the `expires_at` of its first use.
     async fn spend_token(&self, token: TokenUse, now: Timestamp) -> Result<bool>;
 
     /// Whether a token was used up, without using it.
@@ -114,11 +121,11 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// Remembers a revocation.
     async fn revoke(&self, revocation: Revocation) -> Result<()>;
 
-    /// All revocations in force at `now`.
+    /// All revocations in force at `now`, in any order.
     async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>>;
 
-    /// An id that no id of any channel exceeds, as far as this store has seen them in commits or
-    /// been told by [`raise_high_water`](Self::raise_high_water). A broker asks at its start, and
+    /// The greatest id of all channels and schedules that this store has seen in commits or was
+    /// told by [`raise_high_water`](Self::raise_high_water). A broker asks at its start, and
     /// makes only greater ids.
     async fn high_water(&self) -> Result<Option<MessageId>>;
 
@@ -126,7 +133,8 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     async fn raise_high_water(&self, id: MessageId) -> Result<()>;
 
     /// Removes what has expired at `now`, at most about `limit` things, so that one call stays
-    /// short.
+    /// short. With a `limit` of at least 1 every call makes progress, so that calls until
+    /// [`Swept::more`] is false come to an end.
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept>;
 
     /// Answers where the engine works.

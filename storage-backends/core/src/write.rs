@@ -29,15 +29,17 @@ impl Retention {
 pub struct Item {
     /// What is written.
     pub write: Write,
-    /// A schedule that this write carries out. It is removed together with the write; where it
-    /// is gone already, the write is not applied and its outcome is [`Outcome::ScheduleGone`].
-    /// This is what makes scheduled messages happen once.
+    /// A schedule that this write carries out. It is removed together with the write, whatever
+    /// the outcome: a duplicate has been dealt with for good, and so has a reaction whose message
+    /// is gone. Only [`Outcome::IdNotNewest`] keeps it, since the broker tries again. Where it is
+    /// gone already, the write is not applied and its outcome is [`Outcome::ScheduleGone`]. This
+    /// is what makes scheduled messages happen once.
     pub fulfils: Option<MessageId>,
 }
 
-impl From<Write> for Item {
-    fn from(write: Write) -> Self {
-        Self { write, fulfils: None }
+impl<W: Into<Write>> From<W> for Item {
+    fn from(write: W) -> Self {
+        Self { write: write.into(), fulfils: None }
     }
 }
 
@@ -52,8 +54,39 @@ pub enum Write {
     RemoveReaction(RemoveReaction),
     /// A value of the channel's storage, or its end.
     SetEntry(SetEntry),
-    /// Something for later. Its `channel` is the batch's.
+    /// Something for later. Its `channel` is the batch's. Where the store has a schedule of its
+    /// id, nothing is written and the outcome is [`Outcome::Unchanged`].
     AddSchedule(Schedule),
+}
+
+impl From<Publish> for Write {
+    fn from(publish: Publish) -> Self {
+        Self::Publish(publish)
+    }
+}
+
+impl From<AddReaction> for Write {
+    fn from(add: AddReaction) -> Self {
+        Self::AddReaction(add)
+    }
+}
+
+impl From<RemoveReaction> for Write {
+    fn from(remove: RemoveReaction) -> Self {
+        Self::RemoveReaction(remove)
+    }
+}
+
+impl From<SetEntry> for Write {
+    fn from(set: SetEntry) -> Self {
+        Self::SetEntry(set)
+    }
+}
+
+impl From<Schedule> for Write {
+    fn from(schedule: Schedule) -> Self {
+        Self::AddSchedule(schedule)
+    }
 }
 
 /// A message to be stored, remembered for deduplication, or both.
@@ -84,7 +117,8 @@ pub struct AddReaction {
     pub message: MessageId,
     /// The reaction.
     pub reaction: Reaction,
-    /// How many different reactions (values) the message may have in all.
+    /// How many different reactions (values) the message may have in all; a value that would be
+    /// one more is refused, one that others gave already is not.
     pub max_per_message: usize,
     /// How many reactions one user may have on the message.
     pub max_per_user: usize,
@@ -105,9 +139,11 @@ pub struct RemoveReaction {
 
 /// Sets or clears a value of the channel's storage.
 ///
-/// Where an unexpired value equal as JSON is there already, only `expires_at`,
-/// `announce_expiry` and `context` change, and the outcome is [`Outcome::Unchanged`]. Clearing
-/// what is not there is [`Outcome::Unchanged`] too.
+/// Where an unexpired value equal as JSON ([`json_eq`](crate::json_eq)) is there already, only
+/// `expires_at`, `announce_expiry` and `context` change, and the outcome is
+/// [`Outcome::Unchanged`]. Clearing what is not there is [`Outcome::Unchanged`] too. A value that
+/// has expired and not been swept is not there; the expiry of one that is then replaced is not
+/// announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetEntry {
     /// The key.
@@ -142,7 +178,10 @@ pub enum Outcome {
     /// The message repeats this one and was dropped.
     Duplicate(MessageId),
     /// The message's, or the reaction's, id is not greater than the newest of the channel,
-    /// which is this; nothing was written. The broker takes a greater id and tries again.
+    /// which is this; nothing was written. The broker takes a greater id and tries again. Only a
+    /// write that would have been applied with a greater id has this outcome: a duplicate is
+    /// [`Duplicate`](Self::Duplicate) whatever its id, and a reaction that exists is
+    /// [`Unchanged`](Self::Unchanged).
     IdNotNewest(MessageId),
     /// The message reacted to is not there, or has expired.
     MessageNotFound,
