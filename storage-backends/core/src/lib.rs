@@ -12,6 +12,9 @@
 
 mod error;
 mod id;
+mod json;
+mod live_count;
+mod memory;
 mod query;
 mod record;
 mod storage;
@@ -20,9 +23,11 @@ mod write;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{InvalidMessageId, MessageId};
+pub use json::json_eq;
+pub use memory::MemoryStorage;
 pub use query::{
-    EntryQuery, ListedMessage, MessagePage, MessageQuery, Order, ReactionDetail, ScheduleQuery,
-    Swept,
+    EntryQuery, ListedMessage, MessagePage, MessageQuery, Order, ReactionCount, ReactionDetail,
+    ScheduleQuery, Swept,
 };
 pub use record::{Author, Entry, Message, Reaction, Revocation, RevokedSubject, Schedule};
 pub use storage::{Capabilities, Durability, FedMessage, Feed, Storage};

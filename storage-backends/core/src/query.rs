@@ -16,6 +16,9 @@ pub enum ReactionDetail {
     /// Nothing.
     #[default]
     None,
+    /// How often each reaction was given. Costs no more for a message with a million reactions
+    /// than for one with a few, as the values are few.
+    Counts,
     /// The reactions, each with its users.
     All,
 }
@@ -34,7 +37,7 @@ pub struct MessageQuery {
     /// The page ends with the message whose `data` makes the sum of all `data` reach this many
     /// bytes.
     pub max_bytes: usize,
-    /// Whether reactions come along.
+    /// What comes along of each message's reactions.
     pub reactions: ReactionDetail,
     /// What counts as now; messages that expire at or before it do not show.
     pub now: Timestamp,
@@ -47,8 +50,21 @@ pub struct ListedMessage {
     pub message: Message,
     /// How long it is kept; never [`Retention::None`].
     pub retention: Retention,
-    /// Its reactions, in the order of their ids, where they were asked for.
+    /// Its reactions, in the order of their ids, where they were asked for by
+    /// [`ReactionDetail::All`].
     pub reactions: Vec<Reaction>,
+    /// Its reactions counted, in the order of their bytes, where they were asked for by
+    /// [`ReactionDetail::Counts`].
+    pub reaction_counts: Vec<ReactionCount>,
+}
+
+/// How many users gave a reaction to a message; never zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReactionCount {
+    /// The reaction.
+    pub reaction: String,
+    /// How many gave it.
+    pub count: u64,
 }
 
 /// A page of messages.
