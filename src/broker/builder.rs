@@ -94,9 +94,14 @@ impl BrokerBuilder {
         self
     }
 
-    /// Where messages are kept: any [`Storage`], also one in an `Arc`.
-    pub fn storage(mut self, storage: impl IntoStorage) -> Self {
-        self.storage = Some(storage.into_storage());
+    /// Where messages are kept.
+    pub fn storage(self, storage: impl Storage) -> Self {
+        self.shared_storage(Arc::new(storage))
+    }
+
+    /// As [`storage`](Self::storage), of one that is shared or known only at run time.
+    pub fn shared_storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
         self
     }
 
@@ -171,19 +176,14 @@ impl BrokerBuilder {
         let storage = self.storage.ok_or(BuildError::NoStorage)?;
         let floor = storage.high_water().await.map_err(BuildError::Storage)?;
         let floor = floor.unwrap_or(MessageId::MIN);
-        let verifier =
-            Arc::new(Verifier::new(self.keys, self.audiences, self.issuer, self.leeway));
+        let verifier = Arc::new(Verifier::new(self.keys, self.audiences, self.issuer, self.leeway));
         let sessions = SessionSettings {
             verifier: Arc::clone(&verifier),
             timers: self.timers,
             max_subscriptions: self.max_subscriptions,
         };
-        let hub = Hub::new(
-            Arc::clone(&storage),
-            Arc::clone(&self.clock),
-            floor,
-            self.waiting_budget,
-        );
+        let hub =
+            Hub::new(Arc::clone(&storage), Arc::clone(&self.clock), floor, self.waiting_budget);
         let core = Arc::new(Core {
             settings: Settings {
                 api_keys: self.api_keys,
@@ -224,23 +224,5 @@ impl BrokerBuilder {
             return wrong("max_connection_age must be at least a second");
         }
         Ok(())
-    }
-}
-
-/// What can be handed to [`BrokerBuilder::storage`].
-pub trait IntoStorage {
-    /// As a shared storage.
-    fn into_storage(self) -> Arc<dyn Storage>;
-}
-
-impl<S: Storage> IntoStorage for S {
-    fn into_storage(self) -> Arc<dyn Storage> {
-        Arc::new(self)
-    }
-}
-
-impl IntoStorage for Arc<dyn Storage> {
-    fn into_storage(self) -> Arc<dyn Storage> {
-        self
     }
 }

@@ -273,7 +273,7 @@ impl State {
             settle: outgoing.settle,
             _permit: outgoing.permit,
         });
-        let store = stored && !std::mem::replace(&mut self.storing, self.storing || stored);
+        let store = stored && !std::mem::replace(&mut self.storing, true);
         (id, Duties { deliver: self.take_delivery(), store })
     }
 
@@ -345,8 +345,7 @@ impl Batch {
 }
 
 fn item(id: MessageId, data: bytes::Bytes, record: &Record) -> Item {
-    let message =
-        Message { id, event: record.event.clone(), data, author: record.author.clone() };
+    let message = Message { id, event: record.event.clone(), data, author: record.author.clone() };
     let publish = Publish { message, retention: record.retention, deduplication: None };
     Write::Publish(publish).into()
 }

@@ -183,10 +183,7 @@ impl Draft {
         let frame = UnstampedFrame::message(&request.channel, &request.event, data, Some(&meta));
         let record = (request.retention != Retention::None).then(|| Record {
             event: request.event.clone().into_owned(),
-            author: Some(Author {
-                uid: uid.map(str::to_owned),
-                umd: request.meta.umd.clone(),
-            }),
+            author: Some(Author { uid: uid.map(str::to_owned), umd: request.meta.umd.clone() }),
             retention: request.retention,
         });
         Self { frame, except: (!request.echo).then_some(connection.key), record }

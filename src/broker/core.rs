@@ -60,11 +60,12 @@ impl Core {
             return Err(shutting_down());
         }
         if token.is_empty() {
-            return Err(refused("a token is needed, as ?token=JWT or as Authorization: Bearer JWT"));
+            return Err(refused(
+                "a token is needed, as ?token=JWT or as Authorization: Bearer JWT",
+            ));
         }
         let now = self.clock.now().wall;
-        let token =
-            self.verifier.verify(token, now).map_err(|error| refused(error.to_string()))?;
+        let token = self.verifier.verify(token, now).map_err(|error| refused(error.to_string()))?;
         if !token.has_scope(Scope::Connect) {
             return Err(refused("the token's scope must contain \"connect\""));
         }

@@ -198,9 +198,10 @@ impl Hub {
         if let Some(found) = self.channels.get(name) {
             return Arc::clone(&found);
         }
-        let made = self.channels.entry(Arc::clone(name)).or_insert_with(|| {
-            Arc::new(Channel::new(Arc::clone(name), *self.floor.lock()))
-        });
+        let made = self
+            .channels
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::new(Channel::new(Arc::clone(name), *self.floor.lock())));
         Arc::clone(&made)
     }
 

@@ -72,10 +72,10 @@ impl Core {
             (Order::Descending, Some(before)) => (scope.from, before.previous()),
             (_, None) => (scope.from, MessageId::MAX),
         };
-        let nothing_before = request.beyond == Some(MessageId::MIN)
-            && request.order == Order::Descending;
-        let nothing_after = request.beyond == Some(MessageId::MAX)
-            && request.order == Order::Ascending;
+        let nothing_before =
+            request.beyond == Some(MessageId::MIN) && request.order == Order::Descending;
+        let nothing_after =
+            request.beyond == Some(MessageId::MAX) && request.order == Order::Ascending;
         (from <= to && !nothing_before && !nothing_after).then(|| MessageQuery {
             from,
             to,

@@ -164,7 +164,8 @@ impl Core {
         let message = message.check()?;
         let retention = message.store.retention(self.clock.now().wall);
         let draft = Draft::of_host(&message.channel, &message.event, &message.data, retention);
-        let id = self.publish_and_wait(&message.channel, draft).await.map_err(StorageFault::to_error)?;
+        let id =
+            self.publish_and_wait(&message.channel, draft).await.map_err(StorageFault::to_error)?;
         Ok(Published::new(id, message.channel, message.event))
     }
 

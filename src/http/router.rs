@@ -45,11 +45,7 @@ impl<'p> Route<'p> {
 }
 
 /// Answers a request; never fails.
-pub(super) async fn answer<B>(
-    core: &Arc<Core>,
-    prefix: &str,
-    request: Request<B>,
-) -> Response<Body>
+pub(super) async fn answer<B>(core: &Arc<Core>, prefix: &str, request: Request<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

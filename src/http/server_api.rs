@@ -13,11 +13,8 @@ use http::{HeaderMap, Request, Response, StatusCode};
 /// Checks the API key. All keys are compared, whichever fits.
 pub(super) fn authenticate(core: &Core, headers: &HeaderMap) -> Result<(), ProtocolError> {
     let given = request::bearer(headers).unwrap_or_default();
-    let fits = core
-        .settings
-        .api_keys
-        .iter()
-        .fold(false, |fits, key| fits | secrets_equal(key, given));
+    let fits =
+        core.settings.api_keys.iter().fold(false, |fits, key| fits | secrets_equal(key, given));
     if fits {
         return Ok(());
     }

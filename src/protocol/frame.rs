@@ -107,7 +107,7 @@ impl UnstampedFrame {
     pub(crate) fn stamp(mut self, id: MessageId) -> StampedFrame {
         let at = HEADER_ROOM + BEFORE_ID.len();
         let mut text = [0; MessageId::TEXT_LEN];
-        id.encode(&mut text);
+        let _ = id.encode(&mut text);
         self.buffer[at..at + text.len()].copy_from_slice(&text);
         StampedFrame { whole: Bytes::from(self.buffer), start: self.start, data: self.data }
     }

@@ -146,9 +146,10 @@ impl<R> Session<R> {
         }
         let belongs = match &token.connection_id {
             Some(id) => **id == *self.id,
-            None => token.uid.as_ref().is_some_and(|uid| {
-                !uid.is_empty() && self.meta.uid.as_ref() == Some(uid)
-            }),
+            None => token
+                .uid
+                .as_ref()
+                .is_some_and(|uid| !uid.is_empty() && self.meta.uid.as_ref() == Some(uid)),
         };
         if !belongs {
             return Err(invalid_token(

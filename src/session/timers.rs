@@ -1,7 +1,7 @@
 //! When a connection must say something, hear something, or end (protocol sections 5 and 8).
 
-use super::action::{Action, CloseReason};
 use super::Now;
+use super::action::{Action, CloseReason};
 use crate::auth::Token;
 use crate::protocol::event::Event;
 use std::time::Duration;

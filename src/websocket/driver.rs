@@ -10,7 +10,6 @@ use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
-use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -85,20 +84,19 @@ enum Phase {
     Closed,
 }
 
-/// Breaks at the end of the connection; continues with whether anything was done.
-type Turn = ControlFlow<(), bool>;
+/// The connection is over.
+struct Ended;
+
+/// Whether anything was done.
+type Turn = Result<bool, Ended>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
     fn poll(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS {
-            let turn = self
-                .write(timer.as_mut(), context)
-                .and_then(|_| self.read(timer.as_mut(), context))
-                .and_then(|read| self.tick(timer.as_mut(), context).map(|ticked| read | ticked));
-            match turn {
-                ControlFlow::Break(()) => return Poll::Ready(()),
-                ControlFlow::Continue(true) => {}
-                ControlFlow::Continue(false) => return Poll::Pending,
+            match self.turn(timer.as_mut(), context) {
+                Err(Ended) => return Poll::Ready(()),
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
             }
         }
         // Others have their turn, and this task comes back.
@@ -106,9 +104,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         Poll::Pending
     }
 
+    fn turn(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
+        self.write(timer.as_mut(), context)?;
+        let read = self.read(timer.as_mut(), context)?;
+        Ok(self.tick(timer, context)? | read)
+    }
+
     /// Writes what the mailbox holds, for as long as the socket takes it. New mail is taken only
     /// when all that was taken before is written, so that the mailbox's budget bounds both.
-    fn write(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
+    fn write(
+        &mut self,
+        mut timer: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Ended> {
         loop {
             self.take_mail(timer.as_mut(), context);
             if self.outbox.is_empty() {
@@ -116,11 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             }
             match self.outbox.poll_write(&mut self.io, context) {
                 Poll::Ready(Ok(())) => self.last_sent = self.open.core.clock.now(),
-                Poll::Ready(Err(_)) => return ControlFlow::Break(()),
-                Poll::Pending => return ControlFlow::Continue(false),
+                Poll::Ready(Err(_)) => return Err(Ended),
+                Poll::Pending => return Ok(()),
             }
         }
-        if self.phase == Phase::Closed { ControlFlow::Break(()) } else { ControlFlow::Continue(true) }
+        if self.phase == Phase::Closed { Err(Ended) } else { Ok(()) }
     }
 
     fn take_mail(&mut self, timer: Pin<&mut Sleep>, context: &Context<'_>) {
@@ -149,18 +157,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             if let Some(wait) = &mut self.wait {
                 match wait.as_mut().poll(context) {
                     Poll::Ready(()) => self.wait = None,
-                    Poll::Pending => return ControlFlow::Continue(done > 0),
+                    Poll::Pending => return Ok(done > 0),
                 }
             }
             match self.phase {
                 Phase::Open | Phase::Closing => {}
                 Phase::Discarding => return self.discard(context),
-                Phase::Closed => return ControlFlow::Continue(true),
+                Phase::Closed => return Ok(true),
             }
             let mut replies = Vec::new();
             match self.reader.poll_next(&mut self.io, &mut replies, context) {
-                Poll::Pending => return ControlFlow::Continue(done > 0),
-                Poll::Ready(Incoming::Lost) => return ControlFlow::Break(()),
+                Poll::Pending => return Ok(done > 0),
+                Poll::Ready(Incoming::Lost) => return Err(Ended),
                 Poll::Ready(incoming) if self.phase == Phase::Open => {
                     self.handle(incoming, replies, timer.as_mut());
                 }
@@ -170,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
                 Poll::Ready(_) => {}
             }
         }
-        ControlFlow::Continue(true)
+        Ok(true)
     }
 
     fn handle(&mut self, incoming: Incoming, replies: Vec<u8>, mut timer: Pin<&mut Sleep>) {
@@ -212,20 +220,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             let mut buffer = ReadBuf::new(&mut buffer);
             match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(_) => return ControlFlow::Break(()),
-                Poll::Pending => return ControlFlow::Continue(false),
+                Poll::Ready(_) => return Err(Ended),
+                Poll::Pending => return Ok(false),
             }
         }
-        ControlFlow::Continue(true)
+        Ok(true)
     }
 
     /// Does what is due by time.
     fn tick(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
         if timer.as_mut().poll(context).is_pending() {
-            return ControlFlow::Continue(false);
+            return Ok(false);
         }
         if self.phase != Phase::Open {
-            return ControlFlow::Break(());
+            return Err(Ended);
         }
         let Open { core, connection } = self.open;
         let now = core.clock.now();
@@ -241,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             }
         }
         timer.as_mut().reset(self.next_deadline());
-        ControlFlow::Continue(true)
+        Ok(true)
     }
 
     /// When the session next wants to be called. Deadlines only move back, so the timer is not

@@ -79,9 +79,7 @@ fn failure(error: &Error) -> Incoming {
         }
         Error::Utf8(_) => Incoming::Broken(CloseReason::InvalidText),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Incoming::Lost,
-        Error::Protocol(_) | Error::Capacity(_) => {
-            Incoming::Broken(CloseReason::ProtocolViolation)
-        }
+        Error::Protocol(_) | Error::Capacity(_) => Incoming::Broken(CloseReason::ProtocolViolation),
         _ => Incoming::Lost,
     }
 }

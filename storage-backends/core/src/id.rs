@@ -38,7 +38,7 @@ impl MessageId {
     /// year 10889), so that a bound in the far future never wraps to one in the past.
     #[must_use]
     pub const fn first_at(time: Timestamp) -> Self {
-        if time.as_unix_millis() >> ulid::Ulid::TIME_BITS == 0 {
+        if time.as_unix_millis() >> Ulid::TIME_BITS == 0 {
             Self::from_parts(time, 0)
         } else {
             Self::MAX
