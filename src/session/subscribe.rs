@@ -93,6 +93,9 @@ impl<R> Session<R> {
 
     pub(super) fn auto_subscribe(&mut self, channel: &str) -> Action<'static, R> {
         let grants = self.tokens(None).channel(channel);
+        if names::is_presence(channel) && is_anonymous(&self.meta) {
+            return Action::error(Some(channel.into()), user_id_required());
+        }
         self.grant(Granted {
             channel: channel.into(),
             permissions: None,
@@ -173,15 +176,21 @@ impl<R> Session<R> {
                 format!("no token in force grants \"subscribe\" on {channel:?}"),
             ));
         }
+        if self.subscriptions.len() >= self.settings.max_subscriptions {
+            return Err(ProtocolError::new(
+                Code::SubscribePermissionDenied,
+                format!(
+                    "a connection may have at most {} subscriptions",
+                    self.settings.max_subscriptions
+                ),
+            ));
+        }
         let meta = Meta {
             uid: token.and_then(|token| token.uid.clone()).or_else(|| self.meta.uid.clone()),
             umd: token.and_then(|token| token.umd.clone()).or_else(|| self.meta.umd.clone()),
         };
-        if names::is_presence(channel) && meta.uid.as_ref().is_none_or(|uid| uid.is_empty()) {
-            return Err(ProtocolError::new(
-                Code::PresenceUserIdRequired,
-                "presence channels need a token with a uid",
-            ));
+        if names::is_presence(channel) && is_anonymous(&meta) {
+            return Err(user_id_required());
         }
         Ok(Granted {
             channel: Arc::clone(channel),
@@ -223,6 +232,16 @@ fn wants_recovery(data: &Fields<'_>) -> Result<bool, ProtocolError> {
             ProtocolError::new(Code::InvalidMessageId, format!("\"after\": {error}"))
         }),
     }
+}
+
+/// Members of presence channels are told apart by their uid (section 6.1).
+fn is_anonymous(meta: &Meta) -> bool {
+    meta.uid.as_ref().is_none_or(|uid| uid.is_empty())
+}
+
+fn user_id_required() -> ProtocolError {
+    let message = "presence channels need a token with a uid";
+    ProtocolError::new(Code::PresenceUserIdRequired, message)
 }
 
 /// How storage knows a single-use token.
