@@ -21,12 +21,13 @@ async fn the_confirmation_comes_first_and_nothing_after_it_is_missed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_joins_a_busy_channel_gets_all_from_its_start_on() {
+    const MESSAGES: u64 = 4_000;
     let world = Arc::new(World::with_budget(256 << 20));
     let keeper = Subscriber::join(&world.hub, "c", 256 << 20);
     let publisher = {
         let world = Arc::clone(&world);
         tokio::task::spawn_blocking(move || {
-            for data in 0..20_000 {
+            for data in 0..MESSAGES {
                 world.publish("c", data);
             }
         })
@@ -38,7 +39,7 @@ async fn whoever_joins_a_busy_channel_gets_all_from_its_start_on() {
             subscriber.leave();
         }
         joined.push(subscriber);
-        if joined.len() > 300 {
+        if joined.len() == 60 {
             break;
         }
     }
@@ -46,7 +47,7 @@ async fn whoever_joins_a_busy_channel_gets_all_from_its_start_on() {
     world.hub.settled().await;
     let all = keeper.mailbox.drain().0;
     let all: Vec<_> = all.iter().map(parse).filter(|m| m["id"].is_string()).collect();
-    assert_eq!(all.len(), 20_000);
+    assert_eq!(all.len(), MESSAGES as usize);
     for (number, subscriber) in joined.iter().enumerate() {
         let received = subscriber.mailbox.drain().0;
         assert_eq!(parse(&received[0])["event"], "confirmed");

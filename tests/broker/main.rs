@@ -1,0 +1,11 @@
+//! The whole broker over real sockets, section by section of the protocol.
+
+mod client;
+mod client_api;
+mod connecting;
+mod limits;
+mod messaging;
+mod mounting;
+mod server;
+mod server_api;
+mod token;
