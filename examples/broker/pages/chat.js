@@ -4,7 +4,7 @@ import { Conversation, randomId } from "./conversation.js";
 
 const PEOPLE = ["Jim", "Pam"];
 const SESSION_KEY = "fanfare-session";
-const SESSION = /^[\w-]{16,64}$/;
+const SESSION = /^[\w-]{1,64}$/;
 /** Messages of one person within this time are shown as one group. */
 const GROUP_MS = 5 * 60_000;
 /** So close to the end, the log follows what is new. */
