@@ -30,7 +30,7 @@ complain() {
 }
 
 apt() {
-    if ((EUID == 0)); then apt-get "$@"; else sudo apt-get "$@"; fi
+    if ((EUID == 0)); then apt-get "$@"; else sudo --preserve-env=DEBIAN_FRONTEND apt-get "$@"; fi
 }
 
 # The tests need a C compiler (for the cryptography that tokens use) and Chromium with its driver.

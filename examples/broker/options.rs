@@ -2,10 +2,12 @@
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
+use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 const DEFAULT_DIRECTORY: &str = "./fanfare-data";
 
@@ -106,6 +108,10 @@ pub(crate) struct Options {
     /// 90m or 1h30m; `off` for ever.
     #[arg(long, value_name = "TIME|off", env = "FANFARE_MAX_CONNECTION_AGE", default_value = "2h")]
     pub(crate) max_connection_age: MaxAge,
+
+    /// What to write to stderr: off, error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", default_value = "warn")]
+    pub(crate) log: LevelFilter,
 }
 
 impl Options {
@@ -151,6 +157,17 @@ impl FromStr for StorageChoice {
                 Ok(StorageChoice::Sled(directory.into()))
             }
             _ => Err("write memory, redb:DIR or sled:DIR, such as redb:./fanfare-data"),
+        }
+    }
+}
+
+/// As in the option.
+impl Display for StorageChoice {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageChoice::Memory => f.write_str("memory"),
+            StorageChoice::Redb(directory) => write!(f, "redb:{}", directory.display()),
+            StorageChoice::Sled(directory) => write!(f, "sled:{}", directory.display()),
         }
     }
 }
