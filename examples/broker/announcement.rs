@@ -5,6 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+/// The chat that the printed link shows, so that what the printed command publishes is seen there.
+const SESSION: &str = "hello";
+
 /// Printed on stdout. Shows no secret, so that it may go to a log.
 pub(crate) struct Announcement<'a> {
     pub(crate) listening_on: SocketAddr,
@@ -20,9 +23,9 @@ impl Display for Announcement<'_> {
         let version = env!("CARGO_PKG_VERSION");
         writeln!(f, "fanfare {version} listens on {}, stores in {}", self.listening_on, self.storage)?;
         if self.demo {
-            writeln!(f, "  chat:    http://{address}/")?;
+            writeln!(f, "  chat:    http://{address}/#{SESSION}")?;
         }
-        writeln!(f, "  clients: ws://{address}/v1?token=…")?;
+        writeln!(f, "  clients: ws://{address}/v1?token=JWT")?;
         writeln!(f, "  publish: {}", self.publish_command(&address))
     }
 }
@@ -35,7 +38,7 @@ impl Announcement<'_> {
         };
         format!(
             "curl http://{address}/publish -H \"Authorization: Bearer {key}\" \
-             -d '{{\"channel\":\"hello\",\"event\":\"chat\",\"data\":\"Hello\"}}'"
+             -d '{{\"channel\":\"chat-{SESSION}\",\"event\":\"chat\",\"data\":\"Hello\",\"store\":-1}}'"
         )
     }
 }

@@ -101,11 +101,11 @@ fn api_key(text: &str) -> Result<ApiKey, String> {
     }
 }
 
-/// Refuses what can't be a bearer token, RFC 6750 section 2.1.
+/// Refuses what can't be a bearer token, RFC 6750 section 2.1, and what the broker would refuse.
 fn checked_api_key(key: String) -> Result<String, String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
-    if key.is_empty() || !key.chars().all(is_allowed) {
-        return Err("an API key consists of letters, digits and -._~+/=".to_owned());
+    if key.len() < 16 || !key.chars().all(is_allowed) {
+        return Err("an API key has at least 16 letters, digits and -._~+/=".to_owned());
     }
     Ok(key)
 }

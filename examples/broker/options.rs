@@ -2,6 +2,8 @@
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
+use hyper::Uri;
+use hyper::http::uri::Authority;
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -70,7 +72,8 @@ pub(crate) struct Options {
     pub(crate) signing_keys: Vec<String>,
 
     /// A key with which backends publish, as `Authorization: Bearer KEY`; repeatable, so that keys
-    /// can be changed one after the other. Letters, digits and -._~+/=, or @FILE that holds it.
+    /// can be changed one after the other. At least 16 letters, digits and -._~+/=, or @FILE that
+    /// holds them.
     #[arg(
         long = "api-key",
         value_name = "KEY|@FILE",
@@ -100,7 +103,7 @@ pub(crate) struct Options {
         value_name = "ORIGIN",
         env = "FANFARE_ALLOWED_ORIGIN",
         value_delimiter = ',',
-        value_parser = NonEmptyStringValueParser::new()
+        value_parser = origin
     )]
     pub(crate) allowed_origins: Vec<String>,
 
@@ -219,6 +222,19 @@ fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
     })
 }
 
+/// Browsers send an origin in exactly one form, and it is compared as text.
+fn origin(text: &str) -> Result<String, &'static str> {
+    let is_origin = text.parse::<Uri>().is_ok_and(|uri| {
+        let (scheme, authority) = (uri.scheme_str(), uri.authority().map(Authority::as_str));
+        scheme.zip(authority).is_some_and(|(s, a)| text == format!("{s}://{a}").to_lowercase())
+    });
+    if is_origin {
+        Ok(text.to_owned())
+    } else {
+        Err("write a scheme, a host and no path, in lower case, such as https://app.example")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +269,16 @@ mod tests {
         assert_eq!(storage("sled:data"), Ok(StorageChoice::Sled("data".into())));
         for wrong in ["", "redb", "redb:", "memory:", "memory:x", "sqlite:x", "Redb:x"] {
             assert!(storage(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn origins() {
+        for right in ["https://app.example", "http://localhost:3000", "https://[::1]:8443"] {
+            assert_eq!(origin(right).as_deref(), Ok(right));
+        }
+        for wrong in ["", "*", "app.example", "https://app.example/", "https://App.example", "/"] {
+            assert!(origin(wrong).is_err(), "{wrong}");
         }
     }
 

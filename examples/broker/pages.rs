@@ -16,7 +16,7 @@ pub(crate) struct Page {
     content: &'static [u8],
 }
 
-const PAGES: [Page; 3] = [
+const PAGES: [Page; 4] = [
     Page {
         path: "/",
         media_type: "text/html; charset=utf-8",
@@ -31,6 +31,11 @@ const PAGES: [Page; 3] = [
         path: "/chat.js",
         media_type: "text/javascript; charset=utf-8",
         content: include_bytes!("pages/chat.js"),
+    },
+    Page {
+        path: "/conversation.js",
+        media_type: "text/javascript; charset=utf-8",
+        content: include_bytes!("pages/conversation.js"),
     },
 ];
 

@@ -17,7 +17,7 @@ const BACKLOG: u32 = 4096;
 /// How long a request's head may take to arrive, and how long a connection may idle between two.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to end while the broker drains.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait where accepting fails for lack of something, such as file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
 

@@ -1,6 +1,15 @@
 //! The standalone broker as its users meet it: a process, its options, its files and its signals.
-//! Beside that, the tests inside some of its modules, since Cargo runs none inside of examples.
+#![cfg(unix)]
 
+mod client;
+mod demo;
+mod ending;
+mod process;
+mod settings;
+mod start;
+mod wrong_options;
+
+/// Modules of the example whose own tests run here, since Cargo runs none inside of examples.
 #[allow(dead_code)]
 #[path = "../../examples/broker/announcement.rs"]
 mod announcement;
@@ -10,6 +19,9 @@ mod failure;
 #[allow(dead_code)]
 #[path = "../../examples/broker/key_files.rs"]
 mod key_files;
+#[allow(dead_code)]
+#[path = "../../examples/broker/keys.rs"]
+mod keys;
 #[allow(dead_code)]
 #[path = "../../examples/broker/options.rs"]
 mod options;
