@@ -21,7 +21,11 @@ impl Display for Announcement<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let address = reachable(self.listening_on);
         let version = env!("CARGO_PKG_VERSION");
-        writeln!(f, "fanfare {version} listens on {}, stores in {}", self.listening_on, self.storage)?;
+        writeln!(
+            f,
+            "fanfare {version} listens on {}, stores in {}",
+            self.listening_on, self.storage
+        )?;
         if self.demo {
             writeln!(f, "  chat:    http://{address}/#{SESSION}")?;
         }

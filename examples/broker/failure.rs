@@ -1,5 +1,6 @@
 //! Why the broker ends without having served, or at the end of it.
 
+use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -15,6 +16,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// What the machine did not do, and all that is known of why.
+    pub(crate) fn machine(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        Failure::Machine(format!("{what}: {}", causes.join(": ")))
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Failure::Options(_) => ExitCode::from(2),

@@ -39,7 +39,7 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| {
-        Failure::Machine(format!("the directory {} can't be made: {error}", path.display()))
+        Failure::machine(format_args!("the directory {} can't be made", path.display()), &error)
     })
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
 pub(crate) fn read_or_make(path: &Path) -> Result<String, Failure> {
     if !path.exists() {
         make(path).map_err(|error| {
-            Failure::Machine(format!("the key file {} can't be made: {error}", path.display()))
+            Failure::machine(format_args!("the key file {} can't be made", path.display()), &error)
         })?;
     }
     warn_where_others_can_read(path);

@@ -57,7 +57,7 @@ impl GivenKeys {
         if needs_signing {
             let path = directory.join("signing-key");
             let secret = decode(&key_files::read_or_make(&path)?)
-                .ok_or_else(|| spoiled(&path, "it is not base64"))?;
+                .ok_or_else(|| spoiled(&path, &"it is not base64"))?;
             let own = VerifyingKey::hmac(Algorithm::HS256, &secret);
             verifying.push(own.map_err(|error| spoiled(&path, &error))?);
             let own = SigningKey::hmac(Algorithm::HS256, &secret);

@@ -14,20 +14,21 @@ use tracing::level_filters::LevelFilter;
 const DEFAULT_DIRECTORY: &str = "./fanfare-data";
 
 const AFTER_HELP: &str = "\
-Every option can also be given by its variable in the environment; the command line wins. Options
-that can be repeated take several values with commas between them: --api-key A,B, FANFARE_API_KEY=A,B.
+Every option can also be given by its variable in the environment; the command line wins. Options \
+that can be repeated take several values with commas between them: --api-key A,B or \
+FANFARE_API_KEY=A,B.
 
-Without --signing-key, or without --api-key, the broker makes a key of its own at its first start and
-uses it again later. The files `signing-key` and `api-key` are in the storage's DIR (./fanfare-data
-with memory), readable only by their owner.
+Without --signing-key, or without --api-key, the broker makes a key of its own at its first start \
+and uses it again later. The files `signing-key` and `api-key` are in the storage's DIR \
+(./fanfare-data with memory), readable only by their owner.
 
 Other users of the machine can see a command line. Give secrets by @FILE or in the environment.
 
-SIGTERM and Ctrl-C drain: the broker accepts nothing new, closes its clients with 1012, writes out
+SIGTERM and Ctrl-C drain: the broker accepts nothing new, closes its clients with 1012, writes out \
 its storage and ends; a second signal ends it at once.
 
-Exit codes: 0 after a drain; 1 where the machine says no, such as an address or a directory that is
-in use; 2 where an option, or a file that it names, is wrong; 130 after a second signal.";
+Exit codes: 0 after a drain; 1 where the machine says no, such as an address or a directory that \
+is in use; 2 where an option, or a file that it names, is wrong; 130 after a second signal.";
 
 /// A standalone realtime broker.
 ///

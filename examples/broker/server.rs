@@ -4,12 +4,12 @@ use crate::app::App;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// How many connections the kernel may keep until they are accepted: a crowd that comes back at
 /// once after a restart should find room.
@@ -50,24 +50,27 @@ pub(crate) fn raise_open_file_limit() {
     }
 }
 
-/// Serves until `drain` comes, then ends the requests under way. The clients' WebSockets are
-/// not its business but the broker's.
+/// Serves until `drain` comes, then ends the requests under way. The clients' WebSockets are not
+/// its business but the broker's.
 pub(crate) async fn serve(listener: TcpListener, app: App, mut drain: oneshot::Receiver<()>) {
-    let graceful = GracefulShutdown::new();
+    let (draining, _) = watch::channel(());
     loop {
         let stream = tokio::select! {
             _ = &mut drain => break,
             stream = accept(&listener) => stream,
         };
-        tokio::spawn(serve_connection(stream, app.clone(), graceful.watcher()));
+        tokio::spawn(serve_connection(stream, app.clone(), draining.subscribe()));
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+    draining.send_replace(());
+    if tokio::time::timeout(DRAIN_TIMEOUT, draining.closed()).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
 }
 
-async fn serve_connection(stream: TcpStream, app: App, watcher: Watcher) {
+/// Serves one connection up to its end or its upgrade. Drops `draining` then, which tells how many
+/// are left.
+async fn serve_connection(stream: TcpStream, app: App, mut draining: watch::Receiver<()>) {
     // Messages are small and written when they are complete; there is nothing to wait for.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("TCP_NODELAY: {error}");
@@ -80,8 +83,16 @@ async fn serve_connection(stream: TcpStream, app: App, watcher: Watcher) {
             service_fn(move |request| app.clone().respond(request)),
         )
         .with_upgrades();
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        _ = draining.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     // What goes wrong here is the client's network, or its HTTP.
-    if let Err(error) = watcher.watch(connection).await {
+    if let Err(error) = served {
         tracing::debug!("an HTTP connection failed: {error}");
     }
 }

@@ -23,10 +23,11 @@ pub(crate) fn open(choice: &StorageChoice) -> Result<Arc<dyn Storage>, Failure> 
 
 fn open_in<'a, S>(
     directory: &'a Path,
-    open: impl FnOnce(&'a Path) -> fanfare::StorageResult<S>,
+    open: impl FnOnce(&'a Path) -> fanfare_storage::Result<S>,
 ) -> Result<S, Failure> {
     key_files::make_directory(directory)?;
     open(directory).map_err(|error| {
-        Failure::Machine(format!("the store in {} can't be opened: {error}", directory.display()))
+        let what = format_args!("the store in {} can't be opened", directory.display());
+        Failure::machine(what, &error)
     })
 }

@@ -54,7 +54,8 @@ fn a_second_signal_ends_at_once() {
     let broker = start(home.path(), "memory");
     // A request whose body is awaited holds the drain up.
     let mut slow = TcpStream::connect(broker.address()).unwrap();
-    write!(slow, "POST /demo/token HTTP/1.1\r\nHost: broker\r\nContent-Length: 100\r\n\r\n{{").unwrap();
+    write!(slow, "POST /demo/token HTTP/1.1\r\nHost: broker\r\nContent-Length: 100\r\n\r\n{{")
+        .unwrap();
     // What was accepted after it is answered, so it was accepted too.
     let client = Client::join(&broker, "s", "Jim");
     broker.signal(Signal::TERM);

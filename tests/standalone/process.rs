@@ -13,13 +13,20 @@ use std::time::Duration;
 /// When a test gives up on what should have happened long ago.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example, which Cargo builds beside the tests: `target/debug/examples/broker` for
-/// `target/debug/deps/standalone-…`.
+/// The example, which `cargo test` builds beside the tests (`target/debug/examples/broker` for
+/// `target/debug/deps/standalone-…`), but `cargo test --test standalone` does not.
 fn binary() -> PathBuf {
+    const HOW: &str = "run cargo build --example broker first, with the same options";
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    let binary = profile.join("examples").join(format!("broker{}", std::env::consts::EXE_SUFFIX));
-    assert!(binary.exists(), "{binary:?} is missing: cargo build --example broker makes it");
+    let binary = profile.join("examples").join("broker");
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let built = changed(&binary).unwrap_or_else(|| panic!("{binary:?} is missing; {HOW}"));
+    // Make's syntax: the target, a colon, and the sources.
+    let sources = std::fs::read_to_string(binary.with_extension("d")).unwrap();
+    let newer = sources.split_once(": ").unwrap().1.split_whitespace();
+    let newer = newer.map(Path::new).find(|source| changed(source).is_some_and(|at| at > built));
+    assert_eq!(newer, None, "{binary:?} is older than that; {HOW}");
     binary
 }
 
@@ -49,10 +56,7 @@ impl Start {
         Self(command)
     }
 
-    pub(crate) fn options<S: AsRef<OsStr>>(
-        mut self,
-        options: impl IntoIterator<Item = S>,
-    ) -> Self {
+    pub(crate) fn options<S: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
         self.0.args(options);
         self
     }
@@ -99,7 +103,9 @@ impl Start {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|l| sender.send(l)));
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+        });
         let stderr = thread::spawn(move || {
             let mut text = String::new();
             stderr.read_to_string(&mut text).map(|_| text).unwrap_or_default()
@@ -136,7 +142,8 @@ impl Running {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         let clients = self.announced("clients").unwrap();
-        let address = clients.strip_prefix("ws://").and_then(|rest| rest.split_once('/')).unwrap().0;
+        let address =
+            clients.strip_prefix("ws://").and_then(|rest| rest.split_once('/')).unwrap().0;
         address.parse().unwrap()
     }
 

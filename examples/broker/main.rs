@@ -20,7 +20,7 @@ use app::App;
 use clap::Parser as _;
 use demo::Demo;
 use failure::Failure;
-use fanfare::{Broker, Storage};
+use fanfare::{Broker, BuildError, Storage};
 use keys::{GivenKeys, Keys};
 use options::Options;
 use signals::Signals;
@@ -53,8 +53,8 @@ async fn main() -> ExitCode {
 /// Starts, serves until a signal comes, and drains.
 async fn run(options: &Options) -> Result<(), Failure> {
     let given = GivenKeys::read(options)?;
-    let cannot_listen = |error| {
-        Failure::Machine(format!("the broker can't listen on {}: {error}", options.listen))
+    let cannot_listen = |error: io::Error| {
+        Failure::machine(format_args!("the broker can't listen on {}", options.listen), &error)
     };
     let socket = server::bind(options.listen).map_err(cannot_listen)?;
     let storage = store::open(&options.storage)?;
@@ -62,8 +62,8 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let broker = build(options, &keys, storage).await?;
 
     server::raise_open_file_limit();
-    let mut signals = Signals::install()
-        .map_err(|error| Failure::Machine(format!("signals can't be caught: {error}")))?;
+    let mut signals =
+        Signals::install().map_err(|error| Failure::machine("signals can't be caught", &error))?;
     let listener = server::listen(socket).map_err(cannot_listen)?;
     announce(options, &keys, listener.local_addr().map_err(cannot_listen)?);
     let demo = keys.signing.filter(|_| options.demo()).map(|key| Demo {
@@ -83,7 +83,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
         std::process::exit(INTERRUPTED);
     });
     let (_, closed) = tokio::join!(server, broker.shutdown());
-    closed.map_err(|error| Failure::Machine(format!("the storage can't be closed: {error}")))
+    closed.map_err(|error| Failure::machine("the storage can't be closed", &error))
 }
 
 async fn build(
@@ -92,7 +92,7 @@ async fn build(
     storage: Arc<dyn Storage>,
 ) -> Result<Broker, Failure> {
     let mut builder =
-        Broker::builder().storage(storage).max_connection_age(options.max_connection_age.0);
+        Broker::builder().shared_storage(storage).max_connection_age(options.max_connection_age.0);
     for key in &keys.verifying {
         builder = builder.verifying_key(key.clone());
     }
@@ -108,7 +108,10 @@ async fn build(
     if let Some(issuer) = &options.issuer {
         builder = builder.issuer(issuer);
     }
-    builder.build().await.map_err(|error| Failure::Machine(error.to_string()))
+    builder.build().await.map_err(|error| match error {
+        BuildError::Setting(sentence) => Failure::Options(sentence),
+        error => Failure::machine("the broker can't start", &error),
+    })
 }
 
 fn announce(options: &Options, keys: &Keys, listening_on: SocketAddr) {
