@@ -7,6 +7,7 @@ mod ending;
 mod process;
 mod settings;
 mod start;
+mod token;
 mod wrong_options;
 
 /// Modules of the example whose own tests run here, since Cargo runs none inside of examples.
