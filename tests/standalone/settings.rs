@@ -7,13 +7,14 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::fs;
+use tempfile::TempDir;
 
 /// Its base64 differs between the two alphabets, and has padding.
 const SECRET: &[u8; 35] = b"\xfb\xff\xbe the secret of another service";
 const API_KEY: &str = "an-api-key-of-32-characters-or-so";
 
-fn memory() -> Start {
-    Start::new(std::env::temp_dir().as_path()).options(["--storage", "memory"])
+fn memory(home: &TempDir) -> Start {
+    Start::new(home.path()).options(["--storage", "memory"])
 }
 
 fn accepts(broker: &Running, token: &str) -> bool {
@@ -42,8 +43,8 @@ fn secrets_come_as_base64_of_any_kind() {
     let token = token::hs256(SECRET, None, &token::claims());
 
     for key in [standard.as_str(), standard.trim_end_matches('='), &url_safe, "@secret"] {
-        let broker = Start::new(home.path())
-            .options(["--storage", "memory", "--api-key", API_KEY])
+        let broker = memory(&home)
+            .options(["--api-key", API_KEY])
             .options(["--signing-key", &format!("HS256:{key}")])
             .serve();
         assert!(accepts(&broker, &token), "{key}");
@@ -61,8 +62,8 @@ fn public_keys_come_as_pem() {
     fs::write(home.path().join("key.pem"), issuer.public_pem()).unwrap();
     let encoded = BASE64_STANDARD.encode(issuer.public_pem());
     for key in ["@key.pem", &encoded, &issuer.public_pem()] {
-        let broker = Start::new(home.path())
-            .options(["--storage", "memory", "--api-key", API_KEY])
+        let broker = memory(&home)
+            .options(["--api-key", API_KEY])
             .options(["--signing-key", &format!("ES256:{key}")])
             .serve();
         assert!(accepts(&broker, &issuer.token(&token::claims())), "{key}");
@@ -75,7 +76,8 @@ fn several_keys_work_side_by_side_and_ids_bind() {
     let secrets: [&[u8]; 3] =
         [SECRET, b"the second secret, also long enough", b"the third secret, also long enough."];
     let [first, second, third] = secrets.map(|secret| BASE64_STANDARD.encode(secret));
-    let broker = memory()
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home)
         .options(["--api-key", API_KEY, "--signing-key", &format!("HS256:{first}")])
         .options(["--signing-key", &format!("2026=HS256:{second},a=b:c=HS256:{third}")])
         .serve();
@@ -99,8 +101,8 @@ fn the_brokers_own_key_signs_for_others_too() {
 fn an_audience_and_an_issuer_are_required_also_of_the_demo() {
     let key = format!("HS256:{}", BASE64_STANDARD.encode(SECRET));
     let home = tempfile::tempdir().unwrap();
-    let broker = Start::new(home.path())
-        .options(["--storage", "memory", "--signing-key", &key, "--demo", "on"])
+    let broker = memory(&home)
+        .options(["--signing-key", &key, "--demo", "on"])
         .options(["--audience", "chat", "--issuer", "us"])
         .serve();
     let accepts = |claims| accepts(&broker, &token::hs256(SECRET, None, &claims));
@@ -115,8 +117,8 @@ fn an_audience_and_an_issuer_are_required_also_of_the_demo() {
 fn any_of_the_api_keys_publishes() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("key"), "the-third-key-in-a-file\n").unwrap();
-    let broker = Start::new(home.path())
-        .options(["--storage", "memory", "--api-key", "the-first-api-key+/==,the-second-api-key"])
+    let broker = memory(&home)
+        .options(["--api-key", "the-first-api-key+/==,the-second-api-key"])
         .options(["--api-key", "@key"])
         .serve();
     let status = |key| client::publish(&broker, key, &json!({"channel": "c", "event": "e"})).status;
@@ -131,10 +133,12 @@ fn any_of_the_api_keys_publishes() {
 
 #[test]
 fn a_connection_ends_at_its_age() {
-    let broker = memory().options(["--max-connection-age", "1s"]).serve();
-    assert_eq!(Client::join(&broker, "s", "Jim").closed(), 1001);
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home).options(["--max-connection-age", "1s"]).serve();
+    let client = Client::connect(&broker, &client::demo_token(&broker, "s", "Jim"));
+    assert_eq!(client.closed(), 1001);
 
-    let broker = memory().options(["--max-connection-age", "off"]).serve();
+    let broker = memory(&home).options(["--max-connection-age", "off"]).serve();
     let client = Client::join(&broker, "s", "Jim");
     let expires = client.connected["data"]["connectionExpiresAt"].as_str().unwrap();
     let year: u32 = expires[..4].parse().unwrap();
@@ -148,10 +152,11 @@ fn pages_of_other_origins_are_let_in_or_not() {
         let response = client::request(broker, "POST", "/connection/listMessages", &[&origin], "");
         response.header("access-control-allow-origin").map(str::to_owned)
     };
-    let broker = memory().serve();
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home).serve();
     assert_eq!(allowed(&broker, "https://a.example").as_deref(), Some("*"));
     let origins = ["--allowed-origin", "https://a.example", "--allowed-origin", "http://b.example"];
-    let broker = memory().options(origins).serve();
+    let broker = memory(&home).options(origins).serve();
     for origin in ["https://a.example", "http://b.example"] {
         assert_eq!(allowed(&broker, origin).as_deref(), Some(origin));
     }
