@@ -43,7 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Gives a user a token for the orders. A real shop first asks who that is.
-async fn token(State(shop): State<Arc<Shop>>, Path(user): Path<String>) -> Result<Json<Value>, StatusCode> {
+async fn token(
+    State(shop): State<Arc<Shop>>,
+    Path(user): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
     todo!()
 }
 

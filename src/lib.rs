@@ -8,6 +8,7 @@ mod protocol;
 mod session;
 mod websocket;
 
+pub use auth::{Algorithm, KeyError, VerifyingKey};
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, Error, History, HistoryMessage, HistoryQuery,
     Message, Published,

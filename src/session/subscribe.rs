@@ -44,12 +44,16 @@ impl<R> Session<R> {
         let data = fields.object(Field::Data)?;
         let token = data.as_ref().map(|data| data.string(Field::Token)).transpose()?.flatten();
         let wants_recovery = data.as_ref().map(wants_recovery).transpose()?.unwrap_or(false);
-        self.refuse_repeat(&self.resolve(written, None))?;
+        if let Some(repeat) = self.repeat(&self.resolve(written, None)) {
+            return Ok(repeat);
+        }
 
         let token = token.map(|token| self.subscribe_token(&token, now)).transpose()?;
         let permissions = token.as_ref().map(|token| &*token.permissions);
         let channel = Arc::<str>::from(&*self.resolve(written, permissions));
-        self.refuse_repeat(&channel)?;
+        if let Some(repeat) = self.repeat(&channel) {
+            return Ok(repeat);
+        }
         if let Some(alias) = permissions.and_then(|token| token.alias_of(&channel))
             && self.alias_is_taken(alias, &channel)
         {
@@ -127,14 +131,12 @@ impl<R> Session<R> {
         Grants { connect: &self.permissions, subscribe }
     }
 
-    fn refuse_repeat(&self, channel: &str) -> Result<(), ProtocolError> {
-        if self.subscriptions.contains(channel) {
-            return Err(ProtocolError::new(
-                Code::AlreadySubscribed,
-                format!("this connection is subscribed to {channel:?} already"),
-            ));
-        }
-        Ok(())
+    /// What is said where the connection is subscribed already. Unlike every other error it names
+    /// the real channel (section 4).
+    fn repeat(&self, channel: &str) -> Option<Action<'static, R>> {
+        let message = format!("this connection is subscribed to {channel:?} already");
+        let error = ProtocolError::new(Code::AlreadySubscribed, message);
+        self.subscriptions.contains(channel).then(|| Action::error(Some(channel.into()), error))
     }
 
     /// Verifies a token that came with a subscribe.

@@ -70,9 +70,8 @@ async fn a_page_holds_at_most_a_megabyte() {
 async fn listing_needs_a_subscription_and_valid_fields() {
     let server = Server::start().await;
     let mut jim = Client::connect(&server, &chat("jim")).await;
-    let mut code = async |jim: &Client, body: Value| {
-        jim.call(&server, "listMessages", &body).await.code()
-    };
+    let mut code =
+        async |jim: &Client, body: Value| jim.call(&server, "listMessages", &body).await.code();
     assert_eq!(code(&jim, json!({"channel": "room"})).await, (403, "NOT_SUBSCRIBED".into()));
     jim.subscribe("room").await;
     for (body, expected) in [
@@ -110,7 +109,10 @@ async fn publishing_over_http_is_as_publishing_over_the_socket() {
     let mut pam = Client::subscribed(&server, &chat("pam"), "room").await;
     let body = json!({"channel": "room", "event": "chat", "data": {"a": 1}});
     let answer = jim.call(&server, "publishMessage", &body).await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (202, json!({"channel": "room", "event": "chat"})));
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()),
+        (202, json!({"channel": "room", "event": "chat"}))
+    );
     assert_eq!(jim.next().await["data"], json!({"a": 1}));
     assert_eq!(pam.next().await["meta"], json!({"uid": "jim", "umd": null}));
 
@@ -152,7 +154,8 @@ async fn pages_of_any_origin_may_use_it_unless_the_host_says_which() {
         (Some("https://a.example"), "https://a.example", Some("https://a.example")),
         (Some("https://a.example"), "https://b.example", None),
     ] {
-        let builder = allowed.into_iter().fold(builder(), |builder, one| builder.allowed_origin(one));
+        let builder =
+            allowed.into_iter().fold(builder(), |builder, one| builder.allowed_origin(one));
         let server = Server::with(builder).await;
         for method in ["OPTIONS", "POST", "GET"] {
             let request_of_page = Request::builder()

@@ -32,7 +32,13 @@ async fn bad_tokens_are_refused_before_the_upgrade() {
     for (what, token) in [
         ("missing", String::new()),
         ("garbage", "a.b.c".to_owned()),
-        ("of another key", sign_with(b"another secret, of sufficient length!", &json!({"exp": now() + 60, "scope": "connect"}))),
+        (
+            "of another key",
+            sign_with(
+                b"another secret, of sufficient length!",
+                &json!({"exp": now() + 60, "scope": "connect"}),
+            ),
+        ),
         ("expired", sign(&json!({"exp": now() - 1, "scope": "connect"}))),
         ("early", connect(&json!({"nbf": now() + 60}))),
         ("without an end", sign(&json!({"scope": "connect"}))),
@@ -40,7 +46,9 @@ async fn bad_tokens_are_refused_before_the_upgrade() {
         ("for one connection", connect(&used_elsewhere)),
         ("malformed", connect(&json!({"uid": 1}))),
     ] {
-        for answer in [upgrade(&server, &token).await, get(&server, &format!("/v1?token={token}")).await] {
+        for answer in
+            [upgrade(&server, &token).await, get(&server, &format!("/v1?token={token}")).await]
+        {
             assert_eq!(answer.code(), (401, "INVALID_TOKEN".to_owned()), "{what}");
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
         }
@@ -95,9 +103,8 @@ async fn a_single_use_token_connects_once_also_across_a_restart() {
 async fn concurrent_uses_of_a_single_use_token_open_one_connection() {
     let server = Server::start().await;
     let url = server.url(&connect(&json!({"singleUse": true, "jti": "once"})));
-    let attempts: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(tokio_tungstenite::connect_async(url.clone())))
-        .collect();
+    let attempts: Vec<_> =
+        (0..8).map(|_| tokio::spawn(tokio_tungstenite::connect_async(url.clone()))).collect();
     let mut opened = 0;
     for attempt in attempts {
         opened += usize::from(attempt.await.unwrap().is_ok());
@@ -119,8 +126,7 @@ async fn auto_subscribed_channels_are_confirmed_after_the_welcome() {
 
 #[tokio::test]
 async fn a_connection_ends_with_1001_at_its_maximum_age() {
-    let server =
-        Server::with(builder().max_connection_age(Some(Duration::from_secs(1)))).await;
+    let server = Server::with(builder().max_connection_age(Some(Duration::from_secs(1)))).await;
     let mut client = Client::connect(&server, &chat("jim")).await;
     assert_eq!(client.close_code().await, 1001);
     crate::server::until(|| server.broker.connection_count() == 0).await;

@@ -21,11 +21,9 @@ async fn a_message_over_the_limit_closes_with_1009() {
 async fn broken_frames_close_with_the_code_that_says_how() {
     // Text that is no UTF-8; a frame without a mask; a reserved opcode.
     let invalid_text: &[u8] = &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28];
-    for (bytes, code) in [
-        (invalid_text, 1007),
-        (&[0x81, 0x01, b'x'], 1002),
-        (&[0x83, 0x80, 0, 0, 0, 0], 1002),
-    ] {
+    for (bytes, code) in
+        [(invalid_text, 1007), (&[0x81, 0x01, b'x'], 1002), (&[0x83, 0x80, 0, 0, 0, 0], 1002)]
+    {
         let server = Server::start().await;
         let mut jim = Client::connect(&server, &chat("jim")).await;
         jim.send_raw(bytes).await;

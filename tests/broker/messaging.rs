@@ -39,8 +39,8 @@ async fn data_arrives_byte_for_byte_live_and_in_history() {
         jim.send_text(&format!(r#"{{"event":"chat","channel":"room","data":{data}}}"#)).await;
         let live = jim.next_text().await;
         assert!(live.contains(&format!(r#""data":{data},"meta""#)), "{data}");
-        let answer = jim.call(&server, "listMessages", &json!({"channel": "room", "reverse": true}));
-        let text = answer.await.text;
+        let body = json!({"channel": "room", "reverse": true});
+        let text = jim.call(&server, "listMessages", &body).await.text;
         assert!(text.contains(&format!(r#""data":{data},"meta""#)), "{data}");
     }
 }
@@ -53,7 +53,10 @@ async fn the_host_publishes_without_meta() {
     let published = server.broker.publish(message).await.unwrap();
     assert_eq!(
         jim.next_text().await,
-        format!(r#"{{"id":"{}","event":"notice","channel":"room","data":{{"a": 1.0}}}}"#, published.id())
+        format!(
+            r#"{{"id":"{}","event":"notice","channel":"room","data":{{"a": 1.0}}}}"#,
+            published.id()
+        )
     );
     let listed = jim.call(&server, "listMessages", &json!({"channel": "room"})).await.json();
     assert_eq!(listed["messages"][0]["meta"], json!({"uid": null, "umd": null}));
@@ -122,8 +125,10 @@ async fn commands_take_effect_in_the_order_in_which_they_were_sent() {
     let mut jim = Client::connect(&server, &token).await;
     for round in 0..20 {
         let token = single_use(&round.to_string());
-        jim.send(&json!({"event": "hotsock.subscribe", "channel": "room", "data": {"token": token}}))
-            .await;
+        jim.send(
+            &json!({"event": "hotsock.subscribe", "channel": "room", "data": {"token": token}}),
+        )
+        .await;
         // Sent at once, while storage is asked about the token.
         jim.publish("room", "chat", &json!(round)).await;
         assert_eq!(jim.next().await["event"], "hotsock.subscribed");

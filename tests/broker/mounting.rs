@@ -38,8 +38,7 @@ async fn under_hyper_util_s_auto_server() {
         while let Ok((socket, _)) = listener.accept().await {
             let (server, service) = (server.clone(), service.clone());
             tokio::spawn(async move {
-                let _ =
-                    server.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
+                let _ = server.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
             });
         }
     });

@@ -124,7 +124,7 @@ impl Subscriber {
 }
 
 fn parse(frame: &Bytes) -> Value {
-    let start = frame.iter().position(|byte| *byte == b'{').unwrap();
+    let start = frame.windows(2).position(|two| two == b"{\"").unwrap();
     serde_json::from_slice(&frame[start..]).unwrap()
 }
 

@@ -186,7 +186,7 @@ impl Client {
 
     fn hear(&mut self, event: &Event) {
         let frame = event.to_frame();
-        let start = frame.iter().position(|byte| *byte == b'{').unwrap();
+        let start = frame.windows(2).position(|two| two == b"{\"").unwrap();
         self.said.push(serde_json::from_slice(&frame[start..]).unwrap());
     }
 }
