@@ -116,13 +116,18 @@ impl Core {
         Ok(connection)
     }
 
-    /// Ends a connection: its subscriptions and its place in the list.
-    pub(crate) fn ended(&self, connection: &Connection) {
-        self.connections.remove(connection);
+    /// Ends a connection's subscriptions, once it is being closed.
+    pub(crate) fn unsubscribe_all(&self, connection: &Connection) {
         let registrations = connection.session().lock().into_registrations();
         for registration in &registrations {
             self.hub.leave(registration);
         }
+    }
+
+    /// Ends a connection: its subscriptions and its place in the list.
+    pub(crate) fn ended(&self, connection: &Connection) {
+        self.unsubscribe_all(connection);
+        self.connections.remove(connection);
         if self.is_draining() {
             self.ended.notify_waiters();
         }

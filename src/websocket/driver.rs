@@ -148,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         }
         self.outbox.queue().push_back(close_frame(reason.code(), reason.text()));
         self.wait = None;
+        self.open.core.unsubscribe_all(&self.open.connection);
         self.phase = Phase::Closing;
         timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
     }
