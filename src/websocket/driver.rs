@@ -42,6 +42,7 @@ pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
         wait: None,
         last_sent: core.clock.now(),
         phase: Phase::Open,
+        said_all: false,
     };
     let mut timer = pin!(tokio::time::sleep_until(driver.next_deadline()));
     poll_fn(|context| driver.poll(timer.as_mut(), context)).await;
@@ -70,6 +71,8 @@ struct Driver<'a, S> {
     wait: Option<Wait>,
     last_sent: Now,
     phase: Phase,
+    /// Whether the sending side was shut down.
+    said_all: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +219,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
     }
 
     fn discard(&mut self, context: &mut Context<'_>) -> Turn {
+        if self.outbox.is_empty() && !self.said_all {
+            // The client, which may be waiting for the end, sees it and closes.
+            match Pin::new(&mut self.io).poll_shutdown(context) {
+                Poll::Ready(Ok(())) => self.said_all = true,
+                Poll::Ready(Err(_)) => return Err(Ended),
+                Poll::Pending => {}
+            }
+        }
         let mut buffer = [0; 1024];
         for _ in 0..MESSAGES_PER_TURN {
             let mut buffer = ReadBuf::new(&mut buffer);

@@ -98,11 +98,15 @@ impl Client {
         assert_eq!(self.next().await["event"], "hotsock.pong");
     }
 
-    /// Reads up to the close frame, and returns its code.
+    /// Reads up to the close frame, answers it, and returns its code.
     pub async fn close_code(&mut self) -> u16 {
         loop {
             match self.next_frame().await {
-                Some(Ok(Message::Close(Some(close)))) => return close.code.into(),
+                Some(Ok(Message::Close(Some(close)))) => {
+                    // The library answers while it is asked for more.
+                    while let Some(Ok(_)) = self.next_frame().await {}
+                    return close.code.into();
+                }
                 Some(Ok(_)) => {}
                 other => panic!("expected a close, got {other:?}"),
             }
