@@ -166,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             }
             match self.phase {
                 Phase::Open | Phase::Closing => {}
-                Phase::Discarding => return self.discard(context),
+                Phase::Discarding => return Ok(self.discard(context)? | (done > 0)),
                 Phase::Closed => return Ok(true),
             }
             let mut replies = Vec::new();
