@@ -28,6 +28,7 @@ async fn broken_frames_close_with_the_code_that_says_how() {
         let mut jim = Client::connect(&server, &chat("jim")).await;
         jim.send_raw(bytes).await;
         assert_eq!(jim.close_code().await, code);
+        drop(jim);
         until(|| server.broker.connection_count() == 0).await;
     }
 }
