@@ -29,11 +29,10 @@ fn texts(messages: &[Value]) -> Vec<u64> {
 #[test]
 fn a_drain_sends_clients_elsewhere_and_keeps_what_was_said() {
     let home = tempfile::tempdir().unwrap();
-    for signal in [Signal::TERM, Signal::INT] {
-        let session = format!("{signal:?}").replace(['(', ')'], "");
+    for (signal, session) in [(Signal::TERM, "terminate"), (Signal::INT, "interrupt")] {
         let channel = format!("chat-{session}");
         let broker = start(home.path(), "redb:data");
-        let mut jim = Client::join(&broker, &session, "Jim");
+        let mut jim = Client::join(&broker, session, "Jim");
         say(&mut jim, &channel, 0..3);
         let address = broker.address();
         broker.signal(signal);
@@ -43,7 +42,7 @@ fn a_drain_sends_clients_elsewhere_and_keeps_what_was_said() {
         assert!(TcpStream::connect(address).is_err());
 
         let broker = start(home.path(), "redb:data");
-        let pam = Client::join(&broker, &session, "Pam");
+        let pam = Client::join(&broker, session, "Pam");
         assert_eq!(texts(&pam.history(&broker, &channel)), [0, 1, 2]);
     }
 }

@@ -10,7 +10,7 @@ use std::fs;
 use tempfile::TempDir;
 
 /// Its base64 differs between the two alphabets, and has padding.
-const SECRET: &[u8; 35] = b"\xfb\xff\xbe the secret of another service";
+const SECRET: &[u8; 34] = b"\xfb\xff\xbe the secret of another service.";
 const API_KEY: &str = "an-api-key-of-32-characters-or-so";
 
 fn memory(home: &TempDir) -> Start {
