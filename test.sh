@@ -33,10 +33,12 @@ apt() {
     if ((EUID == 0)); then apt-get "$@"; else sudo --preserve-env=DEBIAN_FRONTEND apt-get "$@"; fi
 }
 
-# The tests need a C compiler (for the cryptography that tokens use) and Chromium with its driver.
+# The cryptography of tokens needs a C compiler, fuzz targets one for C++. The tests run curl, and
+# Chromium with its driver.
 install_packages() {
     local missing=()
-    have cc || missing+=(gcc libc6-dev)
+    have cc && have c++ || missing+=(g++)
+    have curl || missing+=(curl)
     have_any chromium chromium-browser google-chrome google-chrome-stable || missing+=(chromium)
     have chromedriver || missing+=(chromium-driver)
     if ((${#missing[@]} == 0)); then
@@ -53,6 +55,13 @@ install_packages() {
     fi
     apt update -q
     apt install -qy --no-install-recommends "${missing[@]}"
+}
+
+# A minimal installation of Rust lacks them.
+install_components() {
+    if cargo fmt --version && cargo clippy --version; then return; fi
+    have rustup || complain 'please install rustfmt and clippy: there is no rustup here'
+    rustup component add rustfmt clippy
 }
 
 clippy() { cargo clippy --locked "$@" -- -D warnings; }
@@ -75,6 +84,7 @@ fuzz_targets() {
 have cargo || complain 'please install Rust first (https://rustup.rs)'
 step install_packages
 step cargo --version
+step install_components
 step cargo fmt --all --check
 step clippy --workspace --all-targets --all-features
 step library_with_features ''
