@@ -1,5 +1,4 @@
 //! fanfare
-#![allow(dead_code)]
 
 mod auth;
 mod broker;

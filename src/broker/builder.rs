@@ -32,7 +32,6 @@ pub struct BrokerBuilder {
     waiting_budget: usize,
     max_client_body: usize,
     max_server_body: usize,
-    clock: Arc<dyn Clock>,
 }
 
 /// Shows no keys.
@@ -59,7 +58,6 @@ impl BrokerBuilder {
             waiting_budget: 64 << 20,
             max_client_body: 256 << 10,
             max_server_body: 4 << 20,
-            clock: Arc::new(SystemClock::new()),
         }
     }
 
@@ -155,12 +153,6 @@ impl BrokerBuilder {
         self
     }
 
-    #[cfg(test)]
-    pub(super) fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
     /// Builds the broker, which asks its storage for the newest id that it knows.
     ///
     /// # Errors
@@ -182,8 +174,8 @@ impl BrokerBuilder {
             timers: self.timers,
             max_subscriptions: self.max_subscriptions,
         };
-        let hub =
-            Hub::new(Arc::clone(&storage), Arc::clone(&self.clock), floor, self.waiting_budget);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget);
         let core = Arc::new(Core {
             settings: Settings {
                 api_keys: self.api_keys,
@@ -195,7 +187,7 @@ impl BrokerBuilder {
             },
             hub: Arc::new(hub),
             storage,
-            clock: self.clock,
+            clock,
             verifier,
             sessions: Arc::new(sessions),
             connections: Connections::default(),

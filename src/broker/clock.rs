@@ -45,11 +45,6 @@ impl ManualClock {
     pub(crate) fn set_wall(&self, wall: Timestamp) {
         self.0.lock().wall = wall;
     }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        let mut now = self.0.lock();
-        *now = Now { wall: now.wall + by, steady: now.steady + by };
-    }
 }
 
 #[cfg(test)]

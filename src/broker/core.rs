@@ -118,7 +118,7 @@ impl Core {
 
     /// Ends a connection's subscriptions, once it is being closed.
     pub(crate) fn unsubscribe_all(&self, connection: &Connection) {
-        let registrations = connection.session().lock().into_registrations();
+        let registrations = connection.session().lock().end();
         for registration in &registrations {
             self.hub.leave(registration);
         }

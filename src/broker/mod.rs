@@ -66,7 +66,6 @@ pub struct Broker {
 
 impl Broker {
     /// Starts describing a broker.
-    #[must_use]
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::new()
     }

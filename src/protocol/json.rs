@@ -1,7 +1,5 @@
 //! Writing JSON by hand where its shape is fixed.
 
-use fanfare_storage::Author;
-
 /// Appends a string with its quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     // Writing to memory can't fail, and a string is always representable.
@@ -23,13 +21,4 @@ pub(crate) fn meta(out: &mut Vec<u8>, uid: Option<&str>, umd: Option<&[u8]>) {
     out.extend_from_slice(br#","umd":"#);
     out.extend_from_slice(umd.unwrap_or(b"null"));
     out.push(b'}');
-}
-
-/// As [`meta`], of an author.
-pub(crate) fn author_meta(author: Option<&Author>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64);
-    let uid = author.and_then(|author| author.uid.as_deref());
-    let umd = author.and_then(|author| author.umd.as_deref());
-    meta(&mut out, uid, umd);
-    out
 }

@@ -11,7 +11,7 @@
 //!    [`Session::joined`].
 //! 3. When [`Session::next_timeout`] has come, [`Session::handle_timeout`] until it returns
 //!    `None`.
-//! 4. After [`Action::Close`], nothing but [`Session::into_registrations`].
+//! 4. After [`Action::Close`], nothing but [`Session::end`].
 //!
 //! `R` is the caller's handle of a subscription that is registered with its channel; the session
 //! only keeps it.
@@ -26,7 +26,7 @@ mod subscription;
 mod tests;
 mod timers;
 
-pub(crate) use action::{Action, CloseReason, Join, Leave, PublishRequest, UseToken};
+pub(crate) use action::{Action, CloseReason, Join, PublishRequest, UseToken};
 pub(crate) use history::HistoryScope;
 pub(crate) use publish::{StoreFor, check_data_size};
 pub(crate) use subscribe::single_use;
@@ -192,11 +192,6 @@ impl<R> Session<R> {
         self.timers.due(now)
     }
 
-    /// The connection's own user id and metadata.
-    pub(crate) fn meta(&self) -> &Meta {
-        &self.meta
-    }
-
     /// How many channels the connection is subscribed to.
     #[cfg(test)]
     pub(crate) fn subscription_count(&self) -> usize {
@@ -204,7 +199,7 @@ impl<R> Session<R> {
     }
 
     /// Ends the session: the handles of all its subscriptions, to be removed by the caller.
-    pub(crate) fn into_registrations(&mut self) -> Vec<R> {
+    pub(crate) fn end(&mut self) -> Vec<R> {
         self.waiting = None;
         self.subscriptions.drain()
     }

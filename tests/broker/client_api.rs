@@ -70,7 +70,7 @@ async fn a_page_holds_at_most_a_megabyte() {
 async fn listing_needs_a_subscription_and_valid_fields() {
     let server = Server::start().await;
     let mut jim = Client::connect(&server, &chat("jim")).await;
-    let mut code =
+    let code =
         async |jim: &Client, body: Value| jim.call(&server, "listMessages", &body).await.code();
     assert_eq!(code(&jim, json!({"channel": "room"})).await, (403, "NOT_SUBSCRIBED".into()));
     jim.subscribe("room").await;
@@ -154,8 +154,7 @@ async fn pages_of_any_origin_may_use_it_unless_the_host_says_which() {
         (Some("https://a.example"), "https://a.example", Some("https://a.example")),
         (Some("https://a.example"), "https://b.example", None),
     ] {
-        let builder =
-            allowed.into_iter().fold(builder(), |builder, one| builder.allowed_origin(one));
+        let builder = allowed.into_iter().fold(builder(), fanfare::BrokerBuilder::allowed_origin);
         let server = Server::with(builder).await;
         for method in ["OPTIONS", "POST", "GET"] {
             let request_of_page = Request::builder()

@@ -117,7 +117,7 @@ async fn commands_take_effect_in_the_order_in_which_they_were_sent() {
         "channels": {"room": {"messages": {"chat": {"publish": true, "echo": true, "store": 60}}}},
     }));
     let single_use = |jti: &str| {
-        crate::token::connect(&json!({
+        connect(&json!({
             "scope": "subscribe", "uid": "jim", "singleUse": true, "jti": jti,
             "channels": {"room": {"subscribe": true}},
         }))

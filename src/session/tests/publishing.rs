@@ -110,7 +110,7 @@ fn names_and_sizes_are_checked_before_permissions() {
 fn publishing_over_http_follows_the_same_rules() {
     let mut client = client();
     let now = client.now;
-    let mut publish = |client: &mut Client, message: Value| {
+    let publish = |client: &mut Client, message: Value| {
         let text = message.to_string();
         let fields = Fields::parse(&text).unwrap();
         client
