@@ -334,11 +334,9 @@ export class FanfareClient {
   #receive(link, event) {
     link.heardAt = now();
     this.#emit("@@message", event);
-    let message;
-    try {
-      message = JSON.parse(event.data);
-    } catch (error) {
-      this.#log.warn("ignored a message that is not JSON", error);
+    const message = parsed(event.data);
+    if (typeof message?.event !== "string") {
+      this.#log.warn("ignored what is no protocol message");
       return;
     }
     this.#log.debug(`received "${message.event}"`);
@@ -782,13 +780,17 @@ async function answerOf(fetch, url, request, { signal, timeoutMs }) {
 }
 
 function parsedAnswer({ ok, status }, text) {
-  let answer;
-  try {
-    answer = text === "" ? undefined : JSON.parse(text);
-  } catch (cause) {
-    throw new FanfareError("HTTP_ERROR", `answered ${status} with no JSON`, { status, cause });
-  }
-  if (ok) return answer;
+  const answer = parsed(text);
+  if (ok && (answer !== undefined || text === "")) return answer;
   const { code = "HTTP_ERROR", message = `answered ${status}` } = answer?.error ?? {};
   throw new FanfareError(code, message, { status });
+}
+
+/** What the JSON says, `undefined` where it is none. */
+function parsed(json) {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }
