@@ -76,8 +76,9 @@ export class FanfareClient {
     };
     this.#webSocketUrl = new URL(url, globalThis.location?.href);
     this.#webSocketUrl.protocol = this.#webSocketUrl.protocol.replace("http", "ws");
-    this.#httpUrl = new URL(options.httpUrl ?? "./connection/", directoryOf(this.#webSocketUrl));
+    this.#httpUrl = new URL(options.httpUrl ?? "connection", directoryOf(this.#webSocketUrl));
     this.#httpUrl.protocol = this.#httpUrl.protocol.replace("ws", "http");
+    this.#httpUrl.pathname = this.#httpUrl.pathname.replace(/\/?$/, "/");
     this.#log = levelled(options.logger ?? console, options.logLevel ?? "warn");
     if (!options.lazyConnection) this.#connect();
   }
@@ -492,6 +493,7 @@ export class FanfareClient {
 
   #unsubscribed(link, name) {
     const channel = link.channel(name);
+    if (channel.state === "subscribePending") return;
     // Unasked, it is the server's will, which holds until the application
     // binds again or a new connection begins.
     channel.held = channel.state === "subscribeConfirmed";
