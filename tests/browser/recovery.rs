@@ -71,3 +71,64 @@ async fn what_waits_to_be_sent_survives_a_reload() {
     page.until_all_stored(1).await;
     assert_eq!(page.stored().await.len(), 1);
 }
+
+/// Requests that fail on their way, and answers that do: the page can't tell one from the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_and_answers_that_get_lost_neither_lose_nor_double_a_message() {
+    let broker = Broker::start();
+    let browser = Browser::start().await;
+    let page = Page::open(&browser, &broker.url("/")).await;
+    let lossy = "
+        const real = window.fetch;
+        let count = 0;
+        window.fetch = async (url, request) => {
+            const loses = String(url).includes('publishMessage') ? count++ % 3 : 0;
+            if (loses === 1) throw new TypeError('lost on its way there');
+            const response = await real(url, request);
+            if (loses === 2) throw new TypeError('lost on its way back');
+            return response;
+        };";
+    browser.execute(lossy, vec![]).await.unwrap();
+    let texts: Vec<_> = (0..6).map(|number| format!("message {number}")).collect();
+    for text in &texts {
+        page.write("Jim", text).await;
+    }
+    page.until_all_stored(texts.len()).await;
+    for name in PEOPLE {
+        assert_eq!(page.texts(name).await, texts, "{name}");
+    }
+    let stored = page.stored().await;
+    assert!(stored.iter().map(|(_, _, text)| text).eq(&texts), "{stored:?}");
+}
+
+/// A network may deliver a request twice. Readers then show the first copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_delivered_twice_is_shown_once() {
+    let broker = Broker::start();
+    let browser = Browser::start().await;
+    let page = Page::open(&browser, &broker.url("/")).await;
+    let twice = "
+        const real = window.fetch;
+        window.fetch = async (url, request) => {
+            const response = await real(url, request);
+            return String(url).includes('publishMessage') ? real(url, request) : response;
+        };";
+    browser.execute(twice, vec![]).await.unwrap();
+    page.write("Jim", "one").await;
+    page.write("Jim", "two").await;
+    page.until("both copies of both are stored", async || page.stored().await.len() == 4).await;
+    let stored = page.stored().await;
+    let texts: Vec<_> = stored.iter().map(|(_, _, text)| text.as_str()).collect();
+    assert_eq!(texts, ["one", "one", "two", "two"]);
+    let first_copies = [&stored[0].0, &stored[2].0];
+    for _ in ["live", "after a reload"] {
+        for name in PEOPLE {
+            page.until("the first copies are shown", async || {
+                let shown = page.shown(name).await;
+                shown.iter().filter_map(|message| message.id.as_ref()).eq(first_copies)
+            })
+            .await;
+        }
+        page.reload().await;
+    }
+}

@@ -303,6 +303,9 @@ Object.assign(cases, {
         { data: 1, eagerIdGeneration: true, channel: "b", event: "chat" },
       ],
     ]);
+    const elsewhere = await connected({ fetch, httpUrl: "https://api.example/c" });
+    await elsewhere.http("getChannelInfo");
+    equal(calls[2], ["POST", `https://api.example/c/getChannelInfo${query}`, {}]);
   },
 
   async "what the HTTP API refuses is told with code and status"() {
