@@ -1,4 +1,8 @@
-//! The wire contract: names, commands, events, error codes and their JSON. Pure.
+//! The wire contract: names, fields, events, error codes, frames. Pure.
 
 pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod fields;
+pub(crate) mod frame;
+pub(crate) mod json;
 pub(crate) mod names;

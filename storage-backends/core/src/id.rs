@@ -34,16 +34,27 @@ impl MessageId {
         Self(Ulid::from_parts(time.as_unix_millis(), random).0)
     }
 
-    /// The least id of a moment.
+    /// The least id of a moment; [`MessageId::MAX`] for moments beyond what an id can carry (the
+    /// year 10889), so that a bound in the far future never wraps to one in the past.
     #[must_use]
     pub const fn first_at(time: Timestamp) -> Self {
-        Self::from_parts(time, 0)
+        if time.as_unix_millis() >> Ulid::TIME_BITS == 0 {
+            Self::from_parts(time, 0)
+        } else {
+            Self::MAX
+        }
     }
 
     /// The next id in order; [`MessageId::MAX`] is its own.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+
+    /// The id before in order; [`MessageId::MIN`] is its own.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
     }
 
     /// The moment that the id carries.

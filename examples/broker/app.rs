@@ -1,0 +1,68 @@
+//! What the standalone broker answers to HTTP requests: its own few routes, and around them the
+//! broker's.
+
+use crate::demo::Demo;
+use crate::pages;
+use crate::reply::{self, Reply};
+use bytes::Bytes;
+use fanfare::{Broker, BrokerService};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper::{Method, Request, Response, StatusCode};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the storage may take to say that it works.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) type Body = Either<Full<Bytes>, fanfare::Body>;
+
+/// Cheap to clone: once for each request.
+#[derive(Clone)]
+pub(crate) struct App {
+    broker: Broker,
+    service: BrokerService,
+    demo: Option<Arc<Demo>>,
+}
+
+impl App {
+    pub(crate) fn new(broker: Broker, demo: Option<Demo>) -> Self {
+        Self { service: broker.service(), broker, demo: demo.map(Arc::new) }
+    }
+
+    pub(crate) async fn respond(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let reply = match request.uri().path() {
+            "/healthz" => get(request.method(), reply::text(StatusCode::OK, "ok\n")),
+            "/readyz" => get(request.method(), self.readiness().await),
+            path => match &self.demo {
+                Some(demo) if path == "/demo/token" => demo.token(request).await,
+                Some(_) if let Some(page) = pages::find(path) => {
+                    get(request.method(), page.reply())
+                }
+                _ => return Ok(self.service.call(request).await?.map(Either::Right)),
+            },
+        };
+        Ok(reply.map(Either::Left))
+    }
+
+    /// Not ready while the storage fails, or the broker shuts down.
+    async fn readiness(&self) -> Reply {
+        match tokio::time::timeout(CHECK_TIMEOUT, self.broker.check()).await {
+            Ok(Ok(())) => reply::text(StatusCode::OK, "ready\n"),
+            Ok(Err(_)) | Err(_) => reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        }
+    }
+}
+
+/// The reply to GET, which hyper shortens for HEAD; a refusal of other methods.
+fn get(method: &Method, reply: Reply) -> Reply {
+    match *method {
+        Method::GET | Method::HEAD => reply,
+        _ => reply::method_not_allowed("GET, HEAD"),
+    }
+}

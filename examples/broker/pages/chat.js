@@ -1,0 +1,412 @@
+/** The chat page: two panes, each one person's side of the same conversation. */
+
+import { Conversation, randomId } from "./conversation.js";
+
+const PEOPLE = ["Jim", "Pam"];
+const SESSION_KEY = "fanfare-session";
+const SESSION = /^[\w-]{1,64}$/;
+/** Messages of one person within this time are shown as one group. */
+const GROUP_MS = 5 * 60_000;
+/** So close to the end, the log follows what is new. */
+const FOLLOW_PX = 48;
+
+const STATES = {
+  connecting: "Connecting…",
+  loading: "Catching up…",
+  online: "Online",
+  offline: "Offline, reconnecting…",
+  refused: "Not available",
+};
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(undefined, {
+  weekday: "short",
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+});
+
+const main = document.querySelector("main");
+const toast = document.querySelector("#toast");
+
+/** One person's side: draws a `Conversation` and passes on what is written. */
+class Pane {
+  #name;
+  #conversation;
+  #root = document.querySelector("#pane-template").content.cloneNode(true).firstElementChild;
+  #log = this.#part("log");
+  #list = this.#part("messages");
+  #jump = this.#part("jump");
+  #composer = this.#part("composer");
+  #input = this.#part("input");
+  #switch;
+  /** What is stored, by id. @type {Map<string, HTMLElement>} */
+  #nodes = new Map();
+  /** What is not yet, by nonce; below all that is stored. @type {Map<string, HTMLElement>} */
+  #pending = new Map();
+  #following = true;
+  #scrollTop = 0;
+  #scrollRequested = false;
+  #loaded = false;
+  #unseen = 0;
+
+  constructor(session, name) {
+    this.#name = name;
+    this.#switch = document.querySelector(`[data-show="${name}"]`);
+    this.#label();
+    this.#listen();
+    main.append(this.#root);
+    this.#conversation = new Conversation({ session, name, view: this });
+  }
+
+  close() {
+    this.#conversation.close();
+    this.#root.remove();
+  }
+
+  focus() {
+    this.#input.focus();
+  }
+
+  /** The active pane is the one that a narrow screen shows and a screen reader hears. */
+  set active(active) {
+    this.#root.classList.toggle("active", active);
+    this.#switch.setAttribute("aria-pressed", active);
+    for (const part of ["status", "notice"]) {
+      this.#part(part).setAttribute("aria-live", active ? "polite" : "off");
+    }
+    this.#announce();
+    if (active) this.#follow();
+  }
+
+  get #isActive() {
+    return this.#root.classList.contains("active");
+  }
+
+  // ---- what a conversation tells its view ----
+
+  state(state, reason = "") {
+    this.#root.dataset.state = state;
+    this.#part("state").textContent = STATES[state];
+    this.#part("notice").textContent = reason || this.#offlineNotice(state);
+    if (state !== "online") return;
+    this.#loaded = true;
+    this.#log.removeAttribute("aria-busy");
+    this.#announce();
+    this.#showEmpty();
+  }
+
+  added(message, next) {
+    const node = this.#node(message);
+    this.#place(node, message, next);
+    if (this.#loaded && message.uid !== this.#name) this.#noticeUnseen();
+  }
+
+  removed(message) {
+    const node = this.#nodes.get(message.id);
+    const after = node.nextElementSibling;
+    node.remove();
+    this.#nodes.delete(message.id);
+    decorate(after);
+  }
+
+  queued(entry) {
+    const node = this.#node({ uid: this.#name, text: entry.text, at: entry.at });
+    this.#pending.set(entry.nonce, node);
+    this.#list.append(node);
+    decorate(node);
+    this.updated(entry);
+    this.#showEmpty();
+    this.#following = true;
+    this.#follow();
+  }
+
+  sent(entry, message, next) {
+    const node = this.#pending.get(entry.nonce);
+    this.#pending.delete(entry.nonce);
+    delete node.dataset.state;
+    node.querySelector(".note").replaceChildren();
+    setTime(node, message.at);
+    this.#place(node, message, next);
+  }
+
+  updated(entry) {
+    const node = this.#pending.get(entry.nonce);
+    const note = node.querySelector(".note");
+    node.dataset.state = entry.error === undefined ? "pending" : "failed";
+    if (entry.error === undefined) {
+      note.replaceChildren("Not sent yet");
+      return;
+    }
+    note.replaceChildren(
+      `Not sent: ${entry.error} `,
+      button("Try again", () => this.#conversation.retry(entry)),
+      button("Discard", () => this.#conversation.discard(entry)),
+    );
+    this.#follow();
+  }
+
+  discarded(entry) {
+    this.#pending.get(entry.nonce).remove();
+    this.#pending.delete(entry.nonce);
+    this.#showEmpty();
+    this.focus();
+  }
+
+  typing(names) {
+    this.#part("typing").classList.toggle("visible", names.length > 0);
+    const who = names.join(" and ");
+    this.#part("typist").textContent = who && `${who} ${names.length > 1 ? "are" : "is"} typing`;
+  }
+
+  // ---- drawing ----
+
+  #part(name) {
+    return this.#root.querySelector(`[data-testid="${name}"]`);
+  }
+
+  #label() {
+    const name = this.#name;
+    this.#root.dataset.pane = name;
+    this.#root.setAttribute("aria-label", name);
+    this.#part("avatar").textContent = name[0];
+    this.#part("name").textContent = name;
+    this.#part("speaker").textContent = `${name}: `;
+    this.#log.setAttribute("aria-label", `Messages as ${name} sees them`);
+    this.#input.setAttribute("aria-label", `Message as ${name}`);
+    this.#input.placeholder = `Message as ${name}`;
+  }
+
+  #node({ uid, text, at }) {
+    const template = document.querySelector("#message-template");
+    const node = template.content.cloneNode(true).firstElementChild;
+    node.classList.toggle("own", uid === this.#name);
+    node.dataset.author = uid ?? "";
+    node.querySelector(".author").textContent = uid ?? "Server";
+    node.querySelector(".text").textContent = text;
+    setTime(node, at);
+    return node;
+  }
+
+  /** Puts a node before that of `next`, or after all that is stored and before what is pending. */
+  #place(node, message, next) {
+    node.dataset.id = message.id;
+    this.#nodes.set(message.id, node);
+    const before = next ? this.#nodes.get(next.id) : firstOf(this.#pending);
+    // Moving a node that is in its place would make a screen reader read it twice.
+    if (node.parentNode !== this.#list || node.nextElementSibling !== before) {
+      this.#list.insertBefore(node, before);
+    }
+    decorate(node);
+    decorate(node.nextElementSibling);
+    this.#showEmpty();
+    this.#follow();
+  }
+
+  #offlineNotice(state) {
+    return state === "offline" ? "What you write now is sent once the broker is back." : "";
+  }
+
+  #showEmpty() {
+    this.#part("empty").hidden = !this.#loaded || this.#list.childElementCount > 0;
+  }
+
+  #announce() {
+    // While the history loads, reading it all out would help nobody.
+    this.#log.setAttribute("aria-live", this.#loaded && this.#isActive ? "polite" : "off");
+  }
+
+  #follow() {
+    if (!this.#following || this.#scrollRequested) return;
+    this.#scrollRequested = true;
+    requestAnimationFrame(() => {
+      this.#scrollRequested = false;
+      if (this.#following) this.#log.scrollTop = this.#log.scrollHeight;
+    });
+  }
+
+  /** Only a move upwards says that the reader wants to stay there: layout moves things, too. */
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#log;
+    if (scrollHeight - scrollTop - clientHeight < FOLLOW_PX) {
+      this.#following = true;
+      this.#jump.hidden = true;
+    } else if (scrollTop < this.#scrollTop) {
+      this.#following = false;
+    }
+    this.#scrollTop = scrollTop;
+  }
+
+  #noticeUnseen() {
+    this.#jump.hidden = this.#following;
+    const isShown = this.#root.offsetParent !== null;
+    this.#unseen = isShown ? 0 : this.#unseen + 1;
+    this.#switch.querySelector(".unseen").textContent = this.#unseen || "";
+  }
+
+  // ---- what the person does ----
+
+  #listen() {
+    this.#log.addEventListener("scroll", () => this.#scrolled());
+    new ResizeObserver(() => {
+      this.#scrollTop = this.#log.scrollTop;
+      this.#follow();
+    }).observe(this.#log);
+    this.#jump.addEventListener("click", () => {
+      this.#following = true;
+      this.#jump.hidden = true;
+      this.#follow();
+    });
+    this.#root.addEventListener("focusin", () => activate(this.#name));
+    this.#input.addEventListener("input", () => {
+      if (this.#input.value.trim()) this.#conversation.typed();
+      else this.#conversation.stoppedTyping();
+      this.#grow();
+    });
+    this.#input.addEventListener("keydown", (event) => {
+      // Enter that ends an input method's composition is not meant to send.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#composer.requestSubmit();
+    });
+    this.#composer.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+  }
+
+  #submit() {
+    const text = this.#input.value.trim();
+    if (!text) return;
+    if (!this.#conversation.send(text)) {
+      say("Too many messages are waiting to be sent.");
+      return;
+    }
+    this.#conversation.stoppedTyping();
+    this.#input.value = "";
+    this.#grow();
+    this.#input.focus();
+  }
+
+  /** For browsers that can't size a text field to its content by themselves. */
+  #grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#input.style.height = "auto";
+    this.#input.style.height = `${this.#input.scrollHeight}px`;
+  }
+
+  seen() {
+    this.#unseen = 0;
+    this.#switch.querySelector(".unseen").textContent = "";
+  }
+}
+
+/** What depends on the message before: the day, and whether it goes on speaking. */
+function decorate(node) {
+  if (!node) return;
+  const before = node.previousElementSibling;
+  const [at, beforeAt] = [node, before].map((each) => each && new Date(each.dataset.at));
+  const isNewDay = !before || day.format(at) !== day.format(beforeAt);
+  if (isNewDay) node.dataset.day = day.format(at);
+  else delete node.dataset.day;
+  node.classList.toggle(
+    "follows",
+    !isNewDay && before.dataset.author === node.dataset.author && at - beforeAt < GROUP_MS,
+  );
+}
+
+function firstOf(nodes) {
+  return nodes.values().next().value ?? null;
+}
+
+function setTime(node, at) {
+  const time = node.querySelector("time");
+  node.dataset.at = at.toISOString();
+  time.dateTime = at.toISOString();
+  time.textContent = clock.format(at);
+  time.title = fullTime.format(at);
+}
+
+function button(label, act) {
+  const node = document.createElement("button");
+  node.type = "button";
+  node.textContent = label;
+  node.addEventListener("click", act);
+  return node;
+}
+
+// ---- the page ----
+
+/** @type {Map<string, Pane>} */
+const panes = new Map();
+let session;
+
+function activate(name) {
+  for (const [each, pane] of panes) pane.active = each === name;
+  panes.get(name).seen();
+}
+
+/** The session in the address wins over the one kept, so that a shared link works. */
+function open() {
+  const wanted = location.hash.slice(1);
+  const id = SESSION.test(wanted) ? wanted : (keptSession() ?? randomId());
+  if (wanted !== id) history.replaceState(null, "", `#${id}`);
+  if (id === session) return;
+  session = id;
+  keepSession(id);
+  for (const pane of panes.values()) pane.close();
+  panes.clear();
+  for (const name of PEOPLE) panes.set(name, new Pane(id, name));
+  activate(PEOPLE[0]);
+}
+
+function keptSession() {
+  try {
+    const id = localStorage.getItem(SESSION_KEY);
+    return SESSION.test(id ?? "") ? id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keepSession(id) {
+  try {
+    localStorage.setItem(SESSION_KEY, id);
+  } catch {
+    // The address has it too.
+  }
+}
+
+async function copyLink() {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    say("Link copied");
+  } catch {
+    // Pages that came without TLS have no clipboard.
+    prompt("The link to this chat:", location.href);
+  }
+}
+
+function newChat() {
+  location.hash = randomId();
+  say("New chat");
+}
+
+let toastTimer;
+
+function say(text) {
+  clearTimeout(toastTimer);
+  toast.textContent = text;
+  toast.classList.add("visible");
+  toastTimer = setTimeout(() => toast.classList.remove("visible"), 3_000);
+}
+
+document.querySelector("#copy-link").addEventListener("click", copyLink);
+document.querySelector("#new-chat").addEventListener("click", newChat);
+for (const name of PEOPLE) {
+  const show = document.querySelector(`[data-show="${name}"]`);
+  show.addEventListener("click", () => activate(name));
+}
+addEventListener("hashchange", open);
+open();

@@ -1,0 +1,419 @@
+/**
+ * One person's side of a conversation, without its looks: the connection, the
+ * history, and an outbox whose messages arrive once, whatever breaks meanwhile.
+ *
+ * Every message carries a nonce that its writer made. By it a writer recognises
+ * an own message in the history before sending it again, and every reader
+ * recognises a second copy, should the network have delivered both tries.
+ */
+
+import { FanfareClient, FanfareError } from "./fanfare.js";
+
+const CHAT = "chat";
+const TYPING = "is-typing";
+const TYPING_EVERY_MS = 1_500;
+const TYPING_LASTS_MS = 2_000;
+const OUTBOX_LIMIT = 200;
+
+/** Refusals that would not change on a second try. */
+const isFinal = ({ code, status }) =>
+  [400, 403, 404, 413].includes(status) && code !== "NOT_SUBSCRIBED";
+
+/**
+ * @typedef {{ id: string, uid: string | null, text: string, at: Date, nonce?: string }} ChatMessage
+ * @typedef {{ nonce: string, text: string, at: Date, error?: string }} OutboxEntry
+ *
+ * @typedef {"connecting" | "loading" | "online" | "offline" | "refused"} State
+ *
+ * @typedef {object} View
+ * @property {(state: State, reason?: string) => void} state
+ * @property {(message: ChatMessage, next: ChatMessage | undefined) => void} added
+ * @property {(message: ChatMessage) => void} removed
+ * @property {(entry: OutboxEntry) => void} queued
+ * @property {(entry: OutboxEntry, message: ChatMessage, next: ChatMessage | undefined) => void} sent
+ * @property {(entry: OutboxEntry) => void} updated
+ * @property {(entry: OutboxEntry) => void} discarded
+ * @property {(names: string[]) => void} typing
+ */
+
+export class Conversation {
+  #name;
+  #channel;
+  #view;
+  #client;
+
+  /** In the order of their ids. @type {ChatMessage[]} */
+  #messages = [];
+  #ids = new Set();
+  /** The message shown for each writer and nonce. @type {Map<string, ChatMessage>} */
+  #byNonce = new Map();
+  #outbox;
+
+  /** Everything up to this id is known. */
+  #cursor;
+  /** The newest id that came live; between it and the cursor there may be a gap. */
+  #newestLive = "";
+  /** No gap is left, and nothing in the outbox may have been published already. */
+  #caughtUp = false;
+  /** Counts the occasions to catch up, so that an older one knows it is outdated. */
+  #round = 0;
+  #retryTimer;
+  #publishing = false;
+
+  #typedAt = -Infinity;
+  #typingTimer;
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+  #typists = new Map();
+
+  /**
+   * @param {{ session: string, name: string, view: View }} options
+   */
+  constructor({ session, name, view }) {
+    this.#name = name;
+    this.#channel = `chat-${session}`;
+    this.#view = view;
+    this.#outbox = new Outbox(`fanfare-outbox:${session}:${name}`);
+    for (const entry of this.#outbox.entries) view.queued(entry);
+    view.state("connecting");
+    this.#client = new FanfareClient("v1", {
+      connectTokenFn: () => demoToken(session, name),
+      connectTokenFnMaxAttempts: 1,
+      backoffMaxMs: 4_000,
+    });
+    this.#bind();
+  }
+
+  /** Puts a text into the outbox. `false` where that is full. */
+  send(text) {
+    const entry = this.#outbox.add(text);
+    if (!entry) return false;
+    this.#view.queued(entry);
+    this.#publish();
+    return true;
+  }
+
+  /** Gives a refused message another chance. @param {OutboxEntry} entry */
+  retry(entry) {
+    this.#outbox.mark(entry, undefined);
+    this.#view.updated(entry);
+    this.#publish();
+  }
+
+  /** @param {OutboxEntry} entry */
+  discard(entry) {
+    this.#outbox.remove(entry);
+    this.#view.discarded(entry);
+  }
+
+  /**
+   * Tells the others that somebody writes here: at once, then at most once per
+   * interval for as long as this is called.
+   */
+  typed() {
+    if (this.#typingTimer) return;
+    const wait = this.#typedAt + TYPING_EVERY_MS - performance.now();
+    this.#typingTimer = setTimeout(() => this.#tellTyping(), Math.max(0, wait));
+  }
+
+  /** What was written is sent or gone. */
+  stoppedTyping() {
+    clearTimeout(this.#typingTimer);
+    this.#typingTimer = undefined;
+  }
+
+  close() {
+    this.stoppedTyping();
+    this.#client.terminate();
+    for (const timer of this.#typists.values()) clearTimeout(timer);
+  }
+
+  #bind() {
+    const client = this.#client;
+    const { bind } = client.channels(this.#channel);
+    client.bind("hotsock.connected", () => this.#view.state("loading"));
+    client.bind("@@disconnect", () => this.#disconnected());
+    client.bind("@@error", (error) => this.#connectFailed(error));
+    bind("hotsock.subscribed", () => this.#catchUp());
+    bind("hotsock.error", ({ error }) => this.#refused(error));
+    bind(CHAT, (message) => this.#live(message));
+    bind(TYPING, ({ meta }) => this.#typing(meta?.uid));
+  }
+
+  // ---- the connection ----
+
+  #disconnected() {
+    this.#round += 1;
+    this.#caughtUp = false;
+    clearTimeout(this.#retryTimer);
+    this.#view.state("offline");
+  }
+
+  #connectFailed(error) {
+    if (error?.cause?.status === 404) {
+      this.#client.suspend();
+      this.#view.state("refused", "This broker's demo is off.");
+    } else {
+      this.#view.state("offline");
+    }
+  }
+
+  #refused({ code, message }) {
+    if (code.startsWith("SUBSCRIBE_") || code.startsWith("INVALID_SUBSCRIBE_")) {
+      this.#view.state("refused", message);
+    }
+  }
+
+  // ---- what has been said ----
+
+  #live(message) {
+    this.#take(message);
+    this.#stopTyping(message.meta?.uid);
+    this.#newestLive = message.id;
+    if (this.#caughtUp) this.#cursor = message.id;
+  }
+
+  /**
+   * Reads everything after the cursor. Runs after each confirmed subscribe, so
+   * that what it reads and what comes live leave no gap between them; what both
+   * bring is recognised by its id.
+   */
+  async #catchUp() {
+    const round = ++this.#round;
+    const isOutdated = () => round !== this.#round;
+    this.#caughtUp = false;
+    this.#view.state("loading");
+    try {
+      for (;;) {
+        const page = await this.#client.listMessages(this.#channel, { after: this.#cursor });
+        if (isOutdated()) return;
+        if (page.messages.length === 0) break;
+        for (const message of page.messages) this.#take(message);
+        this.#cursor = page.messages.at(-1).id;
+      }
+    } catch (error) {
+      if (!isOutdated()) this.#catchUpLater(error);
+      return;
+    }
+    if (this.#newestLive > (this.#cursor ?? "")) this.#cursor = this.#newestLive;
+    this.#caughtUp = true;
+    this.#view.state("online");
+    this.#publish();
+  }
+
+  #catchUpLater(error) {
+    if (error instanceof FanfareError && error.status === 401) {
+      // The broker has forgotten this connection; the socket just doesn't know.
+      this.#client.suspend();
+      this.#client.resume();
+      return;
+    }
+    const round = this.#round;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(
+      () => {
+        if (round === this.#round) this.#catchUp();
+      },
+      500 + 1_000 * Math.random(),
+    );
+  }
+
+  /** Adds a message, from wherever it comes, unless it is there already. */
+  #take(raw) {
+    if (raw.event !== CHAT || this.#ids.has(raw.id)) return;
+    this.#ids.add(raw.id);
+    const message = chatMessage(raw);
+    if (!this.#isFirstCopy(message)) return;
+    const next = this.#insert(message);
+    const entry = message.uid === this.#name && this.#outbox.find(message.nonce);
+    if (entry) {
+      this.#outbox.remove(entry);
+      this.#view.sent(entry, message, next);
+    } else {
+      this.#view.added(message, next);
+    }
+  }
+
+  /** Of several copies everybody shows the one with the lowest id. */
+  #isFirstCopy(message) {
+    if (!message.nonce) return true;
+    const key = `${message.uid} ${message.nonce}`;
+    const other = this.#byNonce.get(key);
+    if (other && other.id < message.id) return false;
+    this.#byNonce.set(key, message);
+    if (other) {
+      this.#messages.splice(this.#messages.indexOf(other), 1);
+      this.#view.removed(other);
+    }
+    return true;
+  }
+
+  /** Returns the message that now follows. */
+  #insert(message) {
+    let at = this.#messages.length;
+    while (at > 0 && this.#messages[at - 1].id > message.id) at -= 1;
+    this.#messages.splice(at, 0, message);
+    return this.#messages[at + 1];
+  }
+
+  // ---- what is to be said ----
+
+  /** Empties the outbox in order, one message at a time, while nothing is in doubt. */
+  async #publish() {
+    if (this.#publishing) return;
+    this.#publishing = true;
+    for (let entry; this.#caughtUp && (entry = this.#outbox.next());) {
+      const { text, nonce } = entry;
+      const data = { text, nonce };
+      try {
+        const { id } = await this.#client.publishMessage(CHAT, {
+          channel: this.#channel,
+          data,
+          eagerIdGeneration: true,
+        });
+        this.#take({ id, event: CHAT, data, meta: { uid: this.#name } });
+      } catch (error) {
+        this.#publishFailed(entry, error);
+      }
+    }
+    this.#publishing = false;
+  }
+
+  #publishFailed(entry, error) {
+    // Its echo may have come although its answer did not.
+    if (!this.#outbox.find(entry.nonce)) return;
+    if (isFinal(error)) {
+      this.#outbox.mark(entry, error.message);
+      this.#view.updated(entry);
+      return;
+    }
+    // Only the history, read from now on, can tell whether the broker has it.
+    this.#caughtUp = false;
+    if (this.#client.state === "connected") this.#catchUpLater(error);
+  }
+
+  // ---- who is typing ----
+
+  #tellTyping() {
+    this.#typingTimer = undefined;
+    if (!this.#caughtUp) return;
+    this.#typedAt = performance.now();
+    try {
+      this.#client.sendMessage(TYPING, { channel: this.#channel });
+    } catch {
+      // The connection is just going; nobody misses this.
+    }
+  }
+
+  #typing(uid) {
+    if (!uid || uid === this.#name) return;
+    clearTimeout(this.#typists.get(uid));
+    this.#typists.set(
+      uid,
+      setTimeout(() => this.#stopTyping(uid), TYPING_LASTS_MS),
+    );
+    this.#view.typing([...this.#typists.keys()]);
+  }
+
+  #stopTyping(uid) {
+    if (!this.#typists.has(uid)) return;
+    clearTimeout(this.#typists.get(uid));
+    this.#typists.delete(uid);
+    this.#view.typing([...this.#typists.keys()]);
+  }
+}
+
+/**
+ * What has been written and is not known to be stored. It outlives a reload of
+ * its tab, and belongs to that tab alone: two that shared it would both send it.
+ */
+class Outbox {
+  #key;
+  /** @type {OutboxEntry[]} */
+  entries = [];
+
+  constructor(key) {
+    this.#key = key;
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(key)) ?? [];
+      this.entries = kept.map((entry) => ({ ...entry, at: new Date(entry.at) }));
+    } catch {
+      // Storage may be forbidden: the outbox then lives as long as the page.
+    }
+  }
+
+  add(text) {
+    if (this.entries.length >= OUTBOX_LIMIT) return undefined;
+    const entry = { nonce: randomId(), text, at: new Date() };
+    this.entries.push(entry);
+    this.#keep();
+    return entry;
+  }
+
+  find(nonce) {
+    return nonce && this.entries.find((entry) => entry.nonce === nonce);
+  }
+
+  next() {
+    return this.entries.find((entry) => entry.error === undefined);
+  }
+
+  mark(entry, error) {
+    entry.error = error;
+    this.#keep();
+  }
+
+  remove(entry) {
+    this.entries = this.entries.filter((other) => other !== entry);
+    this.#keep();
+  }
+
+  #keep() {
+    try {
+      sessionStorage.setItem(this.#key, JSON.stringify(this.entries));
+    } catch {
+      // As above; a full storage is no reason not to send.
+    }
+  }
+}
+
+async function demoToken(session, name) {
+  const response = await fetch("demo/token", {
+    method: "POST",
+    body: JSON.stringify({ session, name }),
+  });
+  if (!response.ok) {
+    const { status } = response;
+    throw new FanfareError("HTTP_ERROR", `no token: answered ${status}`, { status });
+  }
+  return (await response.json()).token;
+}
+
+function chatMessage({ id, data, meta }) {
+  const text = typeof data?.text === "string" ? data.text : data;
+  return {
+    id,
+    uid: meta?.uid ?? null,
+    text: typeof text === "string" ? text : JSON.stringify(text ?? null),
+    at: timeOf(id),
+    nonce: typeof data?.nonce === "string" ? data.nonce : undefined,
+  };
+}
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/** The first ten characters of a ULID are its time in milliseconds. */
+function timeOf(ulid) {
+  let milliseconds = 0;
+  for (const digit of ulid.slice(0, 10)) {
+    milliseconds = milliseconds * 32 + CROCKFORD.indexOf(digit);
+  }
+  return new Date(milliseconds);
+}
+
+/** 130 random bits as 26 characters of base32. */
+export function randomId() {
+  const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+  return Array.from(crypto.getRandomValues(new Uint8Array(26)), (byte) => alphabet[byte % 32]).join(
+    "",
+  );
+}

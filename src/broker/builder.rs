@@ -1,0 +1,220 @@
+//! Building a broker.
+
+use super::clock::{Clock, SystemClock};
+use super::connection::Connections;
+use super::core::{Core, Settings};
+use super::error::BuildError;
+use super::hub::Hub;
+use super::{Broker, Keeper};
+use crate::auth::{Verifier, VerifyingKey};
+use crate::session::{SessionSettings, TimerSettings};
+use fanfare_storage::{MessageId, Storage};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Describes a [`Broker`]: at least a key to verify tokens with and a storage.
+#[must_use = "a builder does nothing until it builds"]
+pub struct BrokerBuilder {
+    keys: Vec<VerifyingKey>,
+    api_keys: Vec<Box<str>>,
+    audiences: Vec<String>,
+    issuer: Option<String>,
+    leeway: Duration,
+    storage: Option<Arc<dyn Storage>>,
+    allowed_origins: Vec<Box<str>>,
+    timers: TimerSettings,
+    max_subscriptions: usize,
+    max_inbound_message: usize,
+    mailbox_budget: usize,
+    waiting_budget: usize,
+    max_client_body: usize,
+    max_server_body: usize,
+}
+
+/// Shows no keys.
+impl fmt::Debug for BrokerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerBuilder").field("storage", &self.storage).finish_non_exhaustive()
+    }
+}
+
+impl BrokerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: Vec::new(),
+            api_keys: Vec::new(),
+            audiences: Vec::new(),
+            issuer: None,
+            leeway: Duration::ZERO,
+            storage: None,
+            allowed_origins: Vec::new(),
+            timers: TimerSettings::default(),
+            max_subscriptions: 10_000,
+            max_inbound_message: 64 << 10,
+            mailbox_budget: 1 << 20,
+            waiting_budget: 64 << 20,
+            max_client_body: 256 << 10,
+            max_server_body: 4 << 20,
+        }
+    }
+
+    /// Adds a key that tokens may be signed with. Any number; several allow rotation.
+    pub fn verifying_key(mut self, key: VerifyingKey) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Adds a key that backends may use the server HTTP API with (protocol section 1). Without
+    /// any, those routes refuse everybody; [`Broker::publish`] needs none.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_keys.push(key.into().into_boxed_str());
+        self
+    }
+
+    /// Requires tokens to be for this audience; of several, one is enough.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Requires tokens to come from this issuer.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// How far the clocks of this machine and of the issuers' may differ. None by default.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Where messages are kept.
+    pub fn storage(self, storage: impl Storage) -> Self {
+        self.shared_storage(Arc::new(storage))
+    }
+
+    /// As [`storage`](Self::storage), of one that is shared or known only at run time.
+    pub fn shared_storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Adds an origin, such as `https://example.org`, whose pages may use the client HTTP API.
+    /// Every origin may by default, since no request is authenticated by cookies.
+    pub fn allowed_origin(mut self, origin: impl Into<String>) -> Self {
+        self.allowed_origins.push(origin.into().into_boxed_str());
+        self
+    }
+
+    /// How long a connection may live before it is closed with code 1001; 2 hours by default,
+    /// `None` for ever (protocol section 5).
+    pub fn max_connection_age(mut self, age: Option<Duration>) -> Self {
+        self.timers.max_age = age;
+        self
+    }
+
+    /// How long a connection may be silent in both directions before it is closed with code
+    /// 1001; 10 minutes by default (protocol section 5).
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.timers.idle = timeout;
+        self
+    }
+
+    /// How many channels one connection may be subscribed to; 10,000 by default. A subscribe
+    /// beyond that is denied.
+    pub fn max_subscriptions(mut self, number: usize) -> Self {
+        self.max_subscriptions = number;
+        self
+    }
+
+    /// The largest message that a client may send, in bytes; 64 KiB by default. A larger one
+    /// closes its connection with code 1009 (protocol section 2).
+    pub fn max_inbound_message(mut self, bytes: usize) -> Self {
+        self.max_inbound_message = bytes;
+        self
+    }
+
+    /// How many bytes may wait to be written to one connection; 1 MiB by default. A connection
+    /// that is slower than that is closed with code 4429, so that it comes back and reads what
+    /// it missed from the history.
+    pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.mailbox_budget = bytes;
+        self
+    }
+
+    /// How many bytes of messages may wait for storage in all; 64 MiB by default. Beyond that
+    /// publishers wait.
+    pub fn max_unstored_bytes(mut self, bytes: usize) -> Self {
+        self.waiting_budget = bytes;
+        self
+    }
+
+    /// Builds the broker, which asks its storage for the newest id that it knows.
+    ///
+    /// # Errors
+    ///
+    /// Fails without a key or a storage, with a setting out of range, and where the storage does
+    /// not answer.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn build(self) -> Result<Broker, BuildError> {
+        self.check()?;
+        let storage = self.storage.ok_or(BuildError::NoStorage)?;
+        let floor = storage.high_water().await.map_err(BuildError::Storage)?;
+        let floor = floor.unwrap_or(MessageId::MIN);
+        let verifier = Arc::new(Verifier::new(self.keys, self.audiences, self.issuer, self.leeway));
+        let sessions = SessionSettings {
+            verifier: Arc::clone(&verifier),
+            timers: self.timers,
+            max_subscriptions: self.max_subscriptions,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget);
+        let core = Arc::new(Core {
+            settings: Settings {
+                api_keys: self.api_keys,
+                allowed_origins: self.allowed_origins,
+                max_inbound_message: self.max_inbound_message,
+                mailbox_budget: self.mailbox_budget,
+                max_client_body: self.max_client_body,
+                max_server_body: self.max_server_body,
+            },
+            hub: Arc::new(hub),
+            storage,
+            clock,
+            verifier,
+            sessions: Arc::new(sessions),
+            connections: Connections::default(),
+            draining: AtomicBool::new(false),
+            ended: Notify::new(),
+        });
+        let keeper = Keeper::start(&core);
+        Ok(Broker { core, _keeper: keeper })
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        if self.keys.is_empty() {
+            return Err(BuildError::NoKeys);
+        }
+        let wrong = |message: &str| Err(BuildError::Setting(message.to_owned()));
+        if self.api_keys.iter().any(|key| key.len() < 16) {
+            return wrong("an API key needs at least 16 characters");
+        }
+        if self.max_inbound_message < 1024 {
+            return wrong("max_inbound_message must be at least 1,024 bytes");
+        }
+        if self.timers.idle < Duration::from_secs(1) {
+            return wrong("idle_timeout must be at least a second");
+        }
+        if self.timers.max_age.is_some_and(|age| age < Duration::from_secs(1)) {
+            return wrong("max_connection_age must be at least a second");
+        }
+        Ok(())
+    }
+}

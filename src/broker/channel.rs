@@ -1,0 +1,351 @@
+//! One channel: the order of its messages, and who gets them.
+//!
+//! A message gets its id under the channel's lock and with it a place in the queue. It leaves the
+//! queue, to be delivered, when it is at the front and, where it is stored, in storage: so
+//! delivery order is id order, and nobody sees what a crash could take back. The lock is held for
+//! no more than that; encoding comes before, storage and delivery after.
+//!
+//! At most one thread delivers and at most one task stores at a time. Whoever finds the role
+//! taken leaves the work to its holder, who looks again before giving the role up, so that a
+//! publisher waits for nobody.
+
+use super::mailbox::Mailbox;
+use super::subscribers::{ConnectionKey, Registration, Slot, Snapshot, Subscribers};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Event;
+use crate::protocol::frame::{Frame, StampedFrame, UnstampedFrame};
+use fanfare_storage::{
+    Author, Item, Message, MessageId, Outcome, Publish, Result as StorageResult, Retention, Write,
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// A message on its way into a channel.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) frame: UnstampedFrame,
+    /// The sender's subscription, where it gets no copy.
+    pub(crate) except: Option<ConnectionKey>,
+    /// What storage needs to know of it, where it is stored.
+    pub(crate) record: Option<Record>,
+    pub(crate) settle: Settle,
+    /// Its share of what may wait; given back once it is delivered or given up.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// What is stored of a message beside what its frame holds.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) event: String,
+    pub(crate) author: Option<Author>,
+    pub(crate) retention: Retention,
+}
+
+/// Who is told what became of a message.
+#[derive(Debug)]
+pub(crate) enum Settle {
+    /// Nobody: what is not stored can't fail.
+    Nobody,
+    /// A caller that waits for the final id.
+    Caller(oneshot::Sender<Result<MessageId, StorageFault>>),
+    /// The connection that sent it, which hears of failure only (protocol section 7).
+    Connection { mailbox: Arc<Mailbox>, written: Box<str> },
+}
+
+/// Storage failed, and nothing was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StorageFault;
+
+impl StorageFault {
+    pub(crate) fn to_error(self) -> ProtocolError {
+        ProtocolError::new(
+            Code::StorageUnavailable,
+            "the message could not be stored and was not published; try again later",
+        )
+    }
+}
+
+/// A subscription as its connection holds it.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(super) channel: Arc<Channel>,
+    slot: Slot,
+    registration: Arc<Registration>,
+}
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) name: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// The newest id that was given out.
+    newest: MessageId,
+    /// The newest id that was delivered.
+    published: MessageId,
+    queue: VecDeque<Queued>,
+    subscribers: Subscribers,
+    delivering: bool,
+    storing: bool,
+    /// The registry no longer knows this channel; whoever meets it looks the name up again.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Queued {
+    id: MessageId,
+    frame: StampedFrame,
+    except: Option<ConnectionKey>,
+    stage: Stage,
+    settle: Settle,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Unsaved(Record),
+    Saving(Record),
+    Ready,
+}
+
+/// What publishing leaves for the caller to start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Duties {
+    pub(super) deliver: bool,
+    pub(super) store: bool,
+}
+
+/// A batch on its way to storage.
+pub(super) struct Batch {
+    pub(super) items: Vec<Item>,
+    ids: Vec<MessageId>,
+}
+
+/// The bounds of a batch; what is over them goes with the next.
+const MAX_BATCH_ITEMS: usize = 512;
+const MAX_BATCH_BYTES: usize = 4 << 20;
+
+impl Channel {
+    /// A channel whose ids all exceed `floor`.
+    pub(super) fn new(name: Arc<str>, floor: MessageId) -> Self {
+        let state = State {
+            newest: floor,
+            published: floor,
+            queue: VecDeque::new(),
+            subscribers: Subscribers::default(),
+            delivering: false,
+            storing: false,
+            closed: false,
+        };
+        Self { name, state: Mutex::new(state) }
+    }
+
+    /// The state, unless the channel is closed.
+    pub(super) fn open(&self) -> Option<MutexGuard<'_, State>> {
+        Some(self.state.lock()).filter(|state| !state.closed)
+    }
+
+    /// Closes the channel if nothing needs it, and tells whether it did. `floor` is raised to the
+    /// newest id that it gave out before anyone can see it closed, and so before a successor
+    /// under the same name can start below.
+    pub(super) fn close_if_unused(&self, floor: &Mutex<MessageId>) -> bool {
+        let Some(mut state) = self.open() else { return false };
+        if !state.subscribers.is_empty() || !state.queue.is_empty() || state.delivering {
+            return false;
+        }
+        let mut floor = floor.lock();
+        *floor = state.newest.max(*floor);
+        state.closed = true;
+        true
+    }
+
+    /// Ends a subscription, and says `farewell` after the last message that it gets.
+    pub(super) fn leave(&self, slot: Slot, registration: &Arc<Registration>) {
+        self.state.lock().subscribers.remove(slot, registration);
+    }
+
+    pub(super) fn subscriptions_count(&self) -> usize {
+        self.state.lock().subscribers.counted()
+    }
+
+    /// Delivers what is ready, in order, and returns whether there was more than one turn's
+    /// share; the role stays taken then, and the caller has to come back.
+    pub(super) fn deliver(&self) -> bool {
+        const TURN: usize = 64;
+        for _ in 0..TURN {
+            let Some((message, subscribers)) = self.state.lock().next_ready() else {
+                return false;
+            };
+            subscribers.deliver(&message.frame.frame(), message.except);
+            if let Settle::Caller(caller) = message.settle {
+                // A caller that went away needs no answer.
+                let _ = caller.send(Ok(message.id));
+            }
+        }
+        true
+    }
+
+    /// The next batch to be stored; `None` gives the role of storing up.
+    pub(super) fn next_batch(&self) -> Option<Batch> {
+        let mut state = self.state.lock();
+        let mut batch = Batch { items: Vec::new(), ids: Vec::new() };
+        let mut bytes = 0;
+        for queued in &mut state.queue {
+            let Stage::Unsaved(_) = queued.stage else { continue };
+            let Stage::Unsaved(record) = std::mem::replace(&mut queued.stage, Stage::Ready) else {
+                continue;
+            };
+            let data = queued.frame.data();
+            bytes += data.len();
+            batch.ids.push(queued.id);
+            batch.items.push(item(queued.id, data, &record));
+            queued.stage = Stage::Saving(record);
+            if batch.items.len() == MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES {
+                break;
+            }
+        }
+        state.storing = !batch.items.is_empty();
+        state.storing.then_some(batch)
+    }
+
+    /// Takes note of what became of a batch; returns whether delivery is the caller's duty now.
+    pub(super) fn stored(&self, ids: &[MessageId], result: StorageResult<Vec<Outcome>>) -> bool {
+        let outcomes = result.unwrap_or_default();
+        let mut failed = Vec::new();
+        let deliver = {
+            let mut state = self.state.lock();
+            for (index, id) in ids.iter().enumerate() {
+                match outcomes.get(index) {
+                    Some(Outcome::Applied) => state.mark_ready(*id),
+                    Some(Outcome::IdNotNewest(newest)) => state.move_to_end(*id, *newest),
+                    _ => failed.extend(state.remove(*id)),
+                }
+            }
+            state.take_delivery()
+        };
+        for queued in failed {
+            queued.settle.fail();
+        }
+        deliver
+    }
+}
+
+impl Joined {
+    pub(super) fn end(&self) {
+        self.channel.leave(self.slot, &self.registration);
+    }
+}
+
+impl State {
+    /// Registers a connection and tells it so. What is delivered from now on reaches it after
+    /// the confirmation.
+    pub(super) fn join(
+        &mut self,
+        channel: &Arc<Channel>,
+        registration: Arc<Registration>,
+        mailbox: &Mailbox,
+        confirmation: Frame,
+    ) -> (Joined, MessageId) {
+        let slot = self.subscribers.insert(Arc::clone(&registration));
+        mailbox.push(confirmation);
+        let joined = Joined { channel: Arc::clone(channel), slot, registration };
+        (joined, self.published)
+    }
+
+    /// Gives a message its id and its place.
+    pub(super) fn enqueue(
+        &mut self,
+        outgoing: Outgoing,
+        next_id: impl FnOnce(MessageId) -> MessageId,
+    ) -> (MessageId, Duties) {
+        let id = next_id(self.newest);
+        self.newest = id;
+        let stored = outgoing.record.is_some();
+        self.queue.push_back(Queued {
+            id,
+            frame: outgoing.frame.stamp(id),
+            except: outgoing.except,
+            stage: outgoing.record.map_or(Stage::Ready, Stage::Unsaved),
+            settle: outgoing.settle,
+            _permit: outgoing.permit,
+        });
+        let store = stored && !std::mem::replace(&mut self.storing, true);
+        (id, Duties { deliver: self.take_delivery(), store })
+    }
+
+    /// Takes the role of delivering where it is free and there is something to deliver.
+    fn take_delivery(&mut self) -> bool {
+        let ready = matches!(self.queue.front(), Some(Queued { stage: Stage::Ready, .. }));
+        ready && !std::mem::replace(&mut self.delivering, true)
+    }
+
+    /// The next message to be delivered with those who get it; `None` gives the role of
+    /// delivering up.
+    fn next_ready(&mut self) -> Option<(Queued, Snapshot)> {
+        if !matches!(self.queue.front(), Some(Queued { stage: Stage::Ready, .. })) {
+            self.delivering = false;
+            return None;
+        }
+        let message = self.queue.pop_front()?;
+        self.published = message.id;
+        Some((message, self.subscribers.snapshot()))
+    }
+
+    fn position(&self, id: MessageId) -> Option<usize> {
+        self.queue.binary_search_by_key(&id, |queued| queued.id).ok()
+    }
+
+    fn mark_ready(&mut self, id: MessageId) {
+        if let Some(position) = self.position(id) {
+            self.queue[position].stage = Stage::Ready;
+        }
+    }
+
+    fn remove(&mut self, id: MessageId) -> Option<Queued> {
+        self.position(id).and_then(|position| self.queue.remove(position))
+    }
+
+    /// Gives a message that storage refused for its id a new one, greater than all in use.
+    fn move_to_end(&mut self, id: MessageId, newest_stored: MessageId) {
+        let Some(mut queued) = self.remove(id) else { return };
+        self.newest = self.newest.max(newest_stored).next();
+        queued.id = self.newest;
+        queued.frame = queued.frame.unstamp().stamp(queued.id);
+        if let Stage::Saving(record) = queued.stage {
+            queued.stage = Stage::Unsaved(record);
+        }
+        self.queue.push_back(queued);
+    }
+}
+
+impl Settle {
+    fn fail(self) {
+        match self {
+            Self::Nobody => {}
+            Self::Caller(caller) => {
+                let _ = caller.send(Err(StorageFault));
+            }
+            Self::Connection { mailbox, written } => {
+                let error = StorageFault.to_error();
+                mailbox.push(Event::Error { channel: Some(written), error }.to_frame());
+            }
+        }
+    }
+}
+
+impl Batch {
+    /// The items, and the ids by which [`Channel::stored`] knows them.
+    pub(super) fn split(self) -> (Vec<Item>, Vec<MessageId>) {
+        (self.items, self.ids)
+    }
+}
+
+fn item(id: MessageId, data: bytes::Bytes, record: &Record) -> Item {
+    let message = Message { id, event: record.event.clone(), data, author: record.author.clone() };
+    let publish = Publish { message, retention: record.retention, deduplication: None };
+    Write::Publish(publish).into()
+}

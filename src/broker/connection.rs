@@ -1,0 +1,259 @@
+//! Open connections: their sessions, carried out.
+
+use super::channel::{Joined, Outgoing, Record, Settle};
+use super::core::Core;
+use super::mailbox::Mailbox;
+use super::subscribers::ConnectionKey;
+use crate::protocol::frame::UnstampedFrame;
+use crate::protocol::json;
+use crate::session::{Action, CloseReason, Join, PublishRequest, Session, UseToken};
+use dashmap::DashMap;
+use fanfare_storage::{Author, Retention};
+use parking_lot::Mutex;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// An open connection.
+pub(crate) struct Connection {
+    key: ConnectionKey,
+    id: Arc<str>,
+    secret: Arc<str>,
+    mailbox: Arc<Mailbox>,
+    session: Mutex<Session<Joined>>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Something that must end before the connection's next message is looked at.
+pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Connection {
+    pub(super) fn new(
+        key: ConnectionKey,
+        id: Arc<str>,
+        secret: Arc<str>,
+        mailbox: Arc<Mailbox>,
+        session: Session<Joined>,
+    ) -> Self {
+        Self { key, id, secret, mailbox, session: Mutex::new(session) }
+    }
+
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    /// The session. Holders neither encode nor wait.
+    pub(crate) fn session(&self) -> &Mutex<Session<Joined>> {
+        &self.session
+    }
+
+    /// Compares a secret in time that does not depend on where it differs.
+    pub(crate) fn has_secret(&self, secret: &str) -> bool {
+        super::secrets::equal(&self.secret, secret)
+    }
+}
+
+impl Core {
+    /// Does what a session asks for. Where that takes time, the returned future has to be driven
+    /// to its end before the session is handed anything else.
+    pub(crate) fn perform(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        action: Action<'_, Joined>,
+    ) -> Option<Wait> {
+        match action {
+            Action::None => None,
+            Action::Reply(event) => {
+                connection.mailbox.push(event.to_frame());
+                None
+            }
+            Action::Join(join) => {
+                self.join(connection, &join);
+                None
+            }
+            Action::Leave(leave) => {
+                self.hub.leave(&leave.registration);
+                connection.mailbox.push(leave.farewell.to_frame());
+                None
+            }
+            Action::Publish(request) => self.publish_for(connection, request),
+            Action::UseToken(use_of) => {
+                Some(Box::pin(Arc::clone(self).use_token(Arc::clone(connection), use_of)))
+            }
+            Action::Close(reason) => {
+                connection.mailbox.close(reason);
+                None
+            }
+        }
+    }
+
+    /// The session stays locked until the subscription is in it: whoever has read the
+    /// confirmation finds it there, over HTTP too.
+    fn join(&self, connection: &Connection, join: &Join) {
+        let confirmation =
+            crate::protocol::event::Event::Subscribed(join.confirmation.clone()).to_frame();
+        let mut session = connection.session.lock();
+        let (joined, start) = self.hub.join(
+            &join.channel,
+            connection.key,
+            &connection.mailbox,
+            join.counted,
+            confirmation,
+        );
+        session.joined(&join.channel, joined, start);
+    }
+
+    fn publish_for(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        request: PublishRequest<'_>,
+    ) -> Option<Wait> {
+        let draft = Draft::of_client(connection, &request);
+        let settle = if draft.is_stored() {
+            let mailbox = Arc::clone(&connection.mailbox);
+            Settle::Connection { mailbox, written: request.written.into() }
+        } else {
+            Settle::Nobody
+        };
+        let channel = request.channel;
+        if let Some(permit) = self.hub.try_reserve(draft.size()) {
+            self.hub.publish(&channel, draft.outgoing(settle, permit));
+            return None;
+        }
+        let hub = Arc::clone(&self.hub);
+        Some(Box::pin(async move {
+            let permit = hub.reserve(draft.size()).await;
+            hub.publish(&channel, draft.outgoing(settle, permit));
+        }))
+    }
+
+    /// Asks storage about a single-use token. A passing fault must not refuse the subscribe
+    /// (protocol section 6), so it is tried again, and if need be the connection is closed.
+    async fn use_token(self: Arc<Self>, connection: Arc<Connection>, use_of: UseToken) {
+        const TRIES: u32 = 4;
+        for attempt in 0..TRIES {
+            match self.ask_about_token(&use_of).await {
+                Ok(fresh) => {
+                    let action = connection.session.lock().token_used(fresh);
+                    let wait = self.perform(&connection, action);
+                    debug_assert!(wait.is_none(), "a granted subscribe never waits again");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "storage could not tell whether a token was used");
+                    tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+                }
+            }
+        }
+        connection.mailbox.close(CloseReason::StorageFault);
+    }
+
+    async fn ask_about_token(&self, use_of: &UseToken) -> fanfare_storage::Result<bool> {
+        let now = self.clock.now().wall;
+        if use_of.spend {
+            self.storage.spend_token(use_of.token.clone(), now).await
+        } else {
+            self.storage.is_token_spent(&use_of.token, now).await.map(|spent| !spent)
+        }
+    }
+}
+
+/// A message that is encoded and only lacks its place.
+pub(crate) struct Draft {
+    frame: UnstampedFrame,
+    except: Option<ConnectionKey>,
+    record: Option<Record>,
+}
+
+impl Draft {
+    /// What a client publishes.
+    pub(crate) fn of_client(connection: &Connection, request: &PublishRequest<'_>) -> Self {
+        let (uid, umd) = (request.meta.uid.as_deref(), request.meta.umd.as_deref());
+        let mut meta = Vec::with_capacity(64);
+        json::meta(&mut meta, uid, umd);
+        let data = request.data.as_bytes();
+        let frame = UnstampedFrame::message(&request.channel, &request.event, data, Some(&meta));
+        let record = (request.retention != Retention::None).then(|| Record {
+            event: request.event.clone().into_owned(),
+            author: Some(Author { uid: uid.map(str::to_owned), umd: request.meta.umd.clone() }),
+            retention: request.retention,
+        });
+        Self { frame, except: (!request.echo).then_some(connection.key), record }
+    }
+
+    /// What the host publishes: without `meta` (section 10).
+    pub(crate) fn of_host(channel: &str, event: &str, data: &str, retention: Retention) -> Self {
+        let frame = UnstampedFrame::message(channel, event, data.as_bytes(), None);
+        let record = (retention != Retention::None).then(|| Record {
+            event: event.to_owned(),
+            author: None,
+            retention,
+        });
+        Self { frame, except: None, record }
+    }
+
+    pub(crate) fn is_stored(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// What it takes of the budget of waiting messages.
+    pub(crate) fn size(&self) -> usize {
+        // What surrounds a message in queues and batches, roughly.
+        const OVERHEAD: usize = 256;
+        self.frame.len() + OVERHEAD
+    }
+
+    pub(crate) fn outgoing(
+        self,
+        settle: Settle,
+        permit: tokio::sync::OwnedSemaphorePermit,
+    ) -> Outgoing {
+        Outgoing { frame: self.frame, except: self.except, record: self.record, settle, permit }
+    }
+}
+
+/// All open connections, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    by_id: DashMap<Arc<str>, Arc<Connection>>,
+    last_key: AtomicU64,
+}
+
+impl Connections {
+    pub(super) fn next_key(&self) -> ConnectionKey {
+        ConnectionKey(self.last_key.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) fn insert(&self, connection: &Arc<Connection>) {
+        self.by_id.insert(Arc::clone(&connection.id), Arc::clone(connection));
+    }
+
+    pub(super) fn remove(&self, connection: &Connection) {
+        self.by_id.remove(&connection.id);
+    }
+
+    /// The connection of this id, if `secret` is its own. An unknown id and a wrong secret look
+    /// alike (protocol section 13).
+    pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<Arc<Connection>> {
+        let connection = self.by_id.get(id).map(|found| Arc::clone(&found))?;
+        connection.has_secret(secret).then_some(connection)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn close_all(&self, reason: CloseReason) {
+        for connection in &self.by_id {
+            connection.mailbox.close(reason);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What all handles of a broker share.
+
+use super::clock::Clock;
+use super::connection::{Connection, Connections, Wait};
+use super::hub::Hub;
+use super::mailbox::Mailbox;
+use super::secrets;
+use crate::auth::{Scope, Token, Verifier};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::session::{CloseReason, Session, SessionSettings, single_use};
+use fanfare_storage::Storage;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Limits and switches, from the builder.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) api_keys: Vec<Box<str>>,
+    /// Origins that may use the client HTTP API from a browser; empty is any.
+    pub(crate) allowed_origins: Vec<Box<str>>,
+    pub(crate) max_inbound_message: usize,
+    pub(crate) mailbox_budget: usize,
+    pub(crate) max_client_body: usize,
+    pub(crate) max_server_body: usize,
+}
+
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) sessions: Arc<SessionSettings>,
+    pub(crate) connections: Connections,
+    pub(super) draining: AtomicBool,
+    /// Told when a connection ends while draining.
+    pub(super) ended: Notify,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker")
+            .field("connections", &self.connections.len())
+            .field("storage", &self.storage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether `token` may open a connection (protocol section 5), but for its single use.
+    pub(crate) fn verify_connect(&self, token: &str) -> Result<Token, ProtocolError> {
+        if self.is_draining() {
+            return Err(shutting_down());
+        }
+        if token.is_empty() {
+            return Err(refused(
+                "a token is needed, as ?token=JWT or as Authorization: Bearer JWT",
+            ));
+        }
+        let now = self.clock.now().wall;
+        let token = self.verifier.verify(token, now).map_err(|error| refused(error.to_string()))?;
+        if !token.has_scope(Scope::Connect) {
+            return Err(refused("the token's scope must contain \"connect\""));
+        }
+        if token.connection_id.is_some() {
+            return Err(refused("a token with a connectionId can't open a connection"));
+        }
+        Ok(token)
+    }
+
+    /// Uses a token for a single use up; others are always good.
+    pub(crate) async fn spend_connect(&self, token: &Token) -> Result<(), ProtocolError> {
+        let Some(use_of) = single_use(token) else { return Ok(()) };
+        let now = self.clock.now().wall;
+        let fresh = self.storage.spend_token(use_of, now).await.map_err(|error| {
+            tracing::warn!(%error, "a single-use token could not be checked");
+            ProtocolError::new(Code::StorageUnavailable, "try again later")
+        })?;
+        if fresh {
+            Ok(())
+        } else {
+            Err(refused("the token is for a single use and was used before"))
+        }
+    }
+
+    /// Opens a connection: it is welcomed and subscribed to what its token says.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        token: &Token,
+    ) -> Result<Arc<Connection>, aws_lc_rs::error::Unspecified> {
+        let now = self.clock.now();
+        let (id, secret) = (secrets::random()?, secrets::random()?);
+        let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
+        let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, now);
+        let key = self.connections.next_key();
+        let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session);
+        let connection = Arc::new(connection);
+        self.connections.insert(&connection);
+        let actions = connection.session().lock().start(secret, now);
+        for action in actions {
+            let wait: Option<Wait> = self.perform(&connection, action);
+            debug_assert!(wait.is_none(), "nothing at the start of a connection waits");
+        }
+        // Whoever drains has set the flag before it closes all connections: either it saw this
+        // one, or this sees the flag.
+        if self.is_draining() {
+            connection.mailbox().close(CloseReason::Draining);
+        }
+        Ok(connection)
+    }
+
+    /// Ends a connection's subscriptions, once it is being closed.
+    pub(crate) fn unsubscribe_all(&self, connection: &Connection) {
+        let registrations = connection.session().lock().end();
+        for registration in &registrations {
+            self.hub.leave(registration);
+        }
+    }
+
+    /// Ends a connection: its subscriptions and its place in the list.
+    pub(crate) fn ended(&self, connection: &Connection) {
+        self.unsubscribe_all(connection);
+        self.connections.remove(connection);
+        if self.is_draining() {
+            self.ended.notify_waiters();
+        }
+    }
+
+    /// Closes all connections and waits until they are gone, for `patience` at the longest.
+    pub(super) async fn drain(&self, patience: Duration) {
+        self.draining.store(true, Ordering::Release);
+        self.connections.close_all(CloseReason::Draining);
+        let all_gone = async {
+            loop {
+                let ended = self.ended.notified();
+                if self.connections.len() == 0 {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(patience, all_gone).await.is_err() {
+            tracing::warn!(left = self.connections.len(), "connections were cut off");
+        }
+    }
+}
+
+fn refused(message: impl Into<Cow<'static, str>>) -> ProtocolError {
+    ProtocolError::new(Code::InvalidToken, message)
+}
+
+pub(crate) fn shutting_down() -> ProtocolError {
+    ProtocolError::new(Code::ShuttingDown, "the server is shutting down; try again elsewhere")
+}

@@ -1,0 +1,108 @@
+//! Reading a channel's history as the host.
+
+use super::core::Core;
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::names;
+use bytes::Bytes;
+use fanfare_storage::{MessageId, MessageQuery, Order, ReactionDetail, Timestamp};
+
+/// Which messages of a channel are wanted; see [`Broker::history`](crate::Broker::history).
+///
+/// ```
+/// use fanfare::{HistoryQuery, Order};
+/// let newest_ten = HistoryQuery { order: Order::Descending, limit: 10, ..Default::default() };
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryQuery {
+    /// Only messages newer than this one.
+    pub after: Option<MessageId>,
+    /// Only messages older than this one.
+    pub before: Option<MessageId>,
+    /// Which end comes first; the oldest by default.
+    pub order: Order,
+    /// At most this many messages, and never more than 1,000; 100 by default.
+    pub limit: usize,
+}
+
+impl Default for HistoryQuery {
+    fn default() -> Self {
+        Self { after: None, before: None, order: Order::Ascending, limit: 100 }
+    }
+}
+
+/// A page of history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The messages, in the order asked for.
+    pub messages: Vec<HistoryMessage>,
+    /// Whether there are more beyond the last one.
+    pub more: bool,
+}
+
+/// A stored message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HistoryMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// The event's name.
+    pub event: String,
+    /// JSON text, byte for byte as it was published.
+    pub data: Bytes,
+    /// The sender's user id; `None` for the server's messages too.
+    pub uid: Option<String>,
+    /// The sender's metadata, JSON text.
+    pub umd: Option<Bytes>,
+}
+
+impl HistoryMessage {
+    /// When it was published.
+    #[must_use]
+    pub fn published_at(&self) -> Timestamp {
+        self.id.timestamp()
+    }
+}
+
+const MAX_LIMIT: usize = 1_000;
+/// A page ends here even where the limit is not reached.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+
+pub(super) async fn read(
+    core: &Core,
+    channel: &str,
+    query: HistoryQuery,
+) -> Result<History, ProtocolError> {
+    names::check_channel(channel)?;
+    let page = core
+        .storage
+        .messages(
+            channel,
+            MessageQuery {
+                from: query.after.map_or(MessageId::MIN, MessageId::next),
+                to: query.before.map_or(MessageId::MAX, MessageId::previous),
+                order: query.order,
+                max_messages: query.limit.clamp(1, MAX_LIMIT),
+                max_bytes: MAX_PAGE_BYTES,
+                reactions: ReactionDetail::None,
+                now: core.clock.now().wall,
+            },
+        )
+        .await
+        .map_err(|error| unreadable(&error))?;
+    let messages = page.messages.into_iter().map(|listed| {
+        let author = listed.message.author.unwrap_or_default();
+        HistoryMessage {
+            id: listed.message.id,
+            event: listed.message.event,
+            data: listed.message.data,
+            uid: author.uid,
+            umd: author.umd,
+        }
+    });
+    Ok(History { messages: messages.collect(), more: page.more })
+}
+
+pub(super) fn unreadable(error: &fanfare_storage::Error) -> ProtocolError {
+    tracing::error!(%error, "the history could not be read");
+    ProtocolError::new(Code::StorageUnavailable, "the history can't be read; try again later")
+}

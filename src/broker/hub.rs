@@ -1,0 +1,262 @@
+//! All channels of a broker: looked up by name, made when first needed, gone when no longer.
+
+use super::channel::{Channel, Duties, Joined, Outgoing, State};
+use super::clock::Clock;
+use super::mailbox::Mailbox;
+use super::subscribers::{ConnectionKey, Registration};
+use crate::protocol::frame::Frame;
+use dashmap::DashMap;
+use fanfare_storage::{ErrorKind, MessageId, Storage, Timestamp};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+#[derive(Debug)]
+pub(crate) struct Hub {
+    channels: DashMap<Arc<str>, Arc<Channel>>,
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    /// No id of a channel that is not in `channels` exceeds this.
+    floor: Mutex<MessageId>,
+    /// Bytes of messages that may wait for storage or delivery.
+    waiting: Arc<Semaphore>,
+    waiting_budget: usize,
+    /// Whether ids were given to messages that are not stored, since storage was last told.
+    unstored: AtomicBool,
+    /// The latest millisecond of ids that ran ahead of the wall clock.
+    ahead: AtomicU64,
+}
+
+impl Hub {
+    /// A hub whose ids all exceed `floor`. Messages wait for storage and delivery in up to about
+    /// `waiting_budget` bytes; beyond that publishers wait.
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        floor: MessageId,
+        waiting_budget: usize,
+    ) -> Self {
+        let waiting_budget = waiting_budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        Self {
+            channels: DashMap::new(),
+            storage,
+            clock,
+            floor: Mutex::new(floor),
+            waiting: Arc::new(Semaphore::new(waiting_budget)),
+            waiting_budget,
+            unstored: AtomicBool::new(false),
+            ahead: AtomicU64::new(0),
+        }
+    }
+
+    /// Registers a connection with a channel and confirms it; see [`Joined`].
+    pub(crate) fn join(
+        &self,
+        channel: &Arc<str>,
+        connection: ConnectionKey,
+        mailbox: &Arc<Mailbox>,
+        counted: bool,
+        confirmation: Frame,
+    ) -> (Joined, MessageId) {
+        let registration = Arc::new(Registration::new(connection, Arc::clone(mailbox), counted));
+        self.with_channel(channel, |channel, state| {
+            state.join(channel, registration, mailbox, confirmation)
+        })
+    }
+
+    /// Ends a registration.
+    pub(crate) fn leave(&self, joined: &Joined) {
+        joined.end();
+        self.forget_if_unused(&joined.channel);
+    }
+
+    /// A share of what may wait, without waiting for it; `None` where too much waits already.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.waiting).try_acquire_many_owned(self.permits(bytes)).ok()
+    }
+
+    /// A share of what may wait, in turn.
+    pub(crate) async fn reserve(&self, bytes: usize) -> OwnedSemaphorePermit {
+        let waiting = Arc::clone(&self.waiting);
+        match waiting.acquire_many_owned(self.permits(bytes)).await {
+            Ok(permit) => permit,
+            Err(_) => unreachable!("the semaphore is never closed"),
+        }
+    }
+
+    /// Puts a message into its channel's order and sees to its storage and delivery. The id is
+    /// final where the message is not stored; otherwise the one that is settled with is.
+    pub(crate) fn publish(self: &Arc<Self>, channel: &Arc<str>, outgoing: Outgoing) -> MessageId {
+        let now = self.clock.now().wall;
+        if outgoing.record.is_none() && !self.unstored.load(Ordering::Relaxed) {
+            self.unstored.store(true, Ordering::Relaxed);
+        }
+        let (channel, id, duties) = self.with_channel(channel, |channel, state| {
+            let (id, duties) = state.enqueue(outgoing, |newest| next_id(newest, now));
+            (Arc::clone(channel), id, duties)
+        });
+        if id.timestamp() > now {
+            self.ahead.fetch_max(id.timestamp().as_unix_millis(), Ordering::Relaxed);
+        }
+        self.fulfil(&channel, duties);
+        id
+    }
+
+    /// How many subscriptions of a channel count (protocol section 10).
+    pub(crate) fn subscriptions_count(&self, channel: &str) -> usize {
+        let channel = self.channels.get(channel).map(|found| Arc::clone(&found));
+        channel.map_or(0, |channel| channel.subscriptions_count())
+    }
+
+    /// Waits until all that was published has been stored and delivered, or given up.
+    pub(crate) async fn settled(&self) {
+        drop(self.reserve(self.waiting_budget).await);
+    }
+
+    /// Tells storage which ids may have been given out unstored, so that none is given again
+    /// after a restart, even where the clock has stepped back.
+    pub(crate) async fn save_high_water(&self) -> fanfare_storage::Result<()> {
+        if !self.unstored.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let now = self.clock.now().wall.as_unix_millis();
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let time = Timestamp::from_unix_millis(now.max(ahead));
+        let result = self.storage.raise_high_water(MessageId::from_parts(time, u128::MAX)).await;
+        if result.is_err() {
+            self.unstored.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    #[cfg(test)]
+    pub(crate) fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // clamped to u32 when the budget was set
+    fn permits(&self, bytes: usize) -> u32 {
+        bytes.clamp(1, self.waiting_budget) as u32
+    }
+
+    fn fulfil(self: &Arc<Self>, channel: &Arc<Channel>, duties: Duties) {
+        if duties.store {
+            tokio::spawn(Arc::clone(self).store(Arc::clone(channel)));
+        }
+        if duties.deliver {
+            self.deliver(channel);
+        }
+    }
+
+    /// Delivers here and now; what goes beyond a turn is left to a task, so that a busy channel
+    /// can't keep one publisher at work for everybody.
+    fn deliver(self: &Arc<Self>, channel: &Arc<Channel>) {
+        if !channel.deliver() {
+            self.forget_if_unused(channel);
+            return;
+        }
+        let (hub, channel) = (Arc::clone(self), Arc::clone(channel));
+        tokio::spawn(async move {
+            while channel.deliver() {
+                tokio::task::yield_now().await;
+            }
+            hub.forget_if_unused(&channel);
+        });
+    }
+
+    /// Stores a channel's messages, a batch at a time, for as long as there are any.
+    async fn store(self: Arc<Self>, channel: Arc<Channel>) {
+        while let Some(batch) = channel.next_batch() {
+            let (items, ids) = batch.split();
+            let mut unsettled = Unsettled { hub: &self, channel: &channel, ids: Some(ids) };
+            let result = self.storage.commit(&channel.name, items, self.clock.now().wall).await;
+            if let Err(error) = &result {
+                tracing::error!(channel = &*channel.name, %error, "messages could not be stored");
+            }
+            unsettled.settle(result);
+        }
+        self.forget_if_unused(&channel);
+    }
+
+    fn with_channel<T>(
+        &self,
+        name: &Arc<str>,
+        run: impl FnOnce(&Arc<Channel>, &mut State) -> T,
+    ) -> T {
+        loop {
+            let channel = self.channel(name);
+            if let Some(mut state) = channel.open() {
+                return run(&channel, &mut state);
+            }
+            // Whoever closed it is about to do the same.
+            self.remove(&channel);
+        }
+    }
+
+    fn channel(&self, name: &Arc<str>) -> Arc<Channel> {
+        if let Some(found) = self.channels.get(name) {
+            return Arc::clone(&found);
+        }
+        let made = self
+            .channels
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::new(Channel::new(Arc::clone(name), *self.floor.lock())));
+        Arc::clone(&made)
+    }
+
+    fn forget_if_unused(&self, channel: &Arc<Channel>) {
+        if channel.close_if_unused(&self.floor) {
+            self.remove(channel);
+        }
+    }
+
+    fn remove(&self, channel: &Arc<Channel>) {
+        self.channels.remove_if(&channel.name, |_, found| Arc::ptr_eq(found, channel));
+    }
+}
+
+/// Messages that are being stored. Where the task that stores them ends early, by a panic of a
+/// backend's, they are given up rather than left to block their channel.
+struct Unsettled<'a> {
+    hub: &'a Arc<Hub>,
+    channel: &'a Arc<Channel>,
+    ids: Option<Vec<MessageId>>,
+}
+
+impl Unsettled<'_> {
+    fn settle(&mut self, result: fanfare_storage::Result<Vec<fanfare_storage::Outcome>>) {
+        let Some(ids) = self.ids.take() else { return };
+        if self.channel.stored(&ids, result) {
+            self.hub.deliver(self.channel);
+        }
+    }
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if self.ids.is_none() {
+            return;
+        }
+        let error = fanfare_storage::Error::new(
+            ErrorKind::Unavailable,
+            "commit",
+            "the task that stored it was ended",
+        );
+        self.settle(Err(error));
+        // The role of storing goes on where there is more, unless the runtime itself is ending.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(Arc::clone(self.hub).store(Arc::clone(self.channel)));
+            }
+            Err(_) => tracing::error!("messages were left unstored by the end of the runtime"),
+        }
+    }
+}
+
+/// The id of a message published at `now` on a channel whose newest id is `newest`: greater than
+/// that also where the clock has stepped back.
+fn next_id(newest: MessageId, now: Timestamp) -> MessageId {
+    let fresh = MessageId::from_parts(now, fastrand::u128(..));
+    if fresh > newest { fresh } else { newest.next() }
+}

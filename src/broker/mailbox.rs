@@ -1,0 +1,181 @@
+//! The queue of frames that wait to be written to one connection.
+//!
+//! Whoever delivers pushes and goes on; only the connection's own task takes. The queue has a
+//! budget in bytes. A connection whose queue goes over it is closed with a code that tells the
+//! client to come back; what was queued is dropped, since it could only be delivered late and
+//! the client has to fetch what it missed anyway.
+
+use super::subscribers::Registration;
+use crate::protocol::frame::Frame;
+use crate::session::CloseReason;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    state: Mutex<State>,
+    budget: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Frame>,
+    bytes: usize,
+    /// Set once; nothing is queued from then on.
+    closing: Option<CloseReason>,
+    waker: Option<Waker>,
+}
+
+impl Mailbox {
+    /// An empty mailbox that holds up to `budget` bytes, and at least one frame of any size.
+    pub(crate) fn new(budget: usize) -> Self {
+        Self { state: Mutex::default(), budget }
+    }
+
+    /// Queues a frame.
+    pub(crate) fn push(&self, frame: Frame) {
+        let mut state = self.state.lock();
+        let waker = state.push(frame, self.budget);
+        drop(state);
+        wake(waker);
+    }
+
+    /// Queues a channel's frame unless the registration has ended. The check is made under the
+    /// mailbox's lock, where [`end_registration`](Self::end_registration) sets it, so that nothing
+    /// of a subscription arrives after its end, or of an earlier one after a new one's start.
+    pub(super) fn deliver(&self, registration: &Registration, frame: &Frame) {
+        let mut state = self.state.lock();
+        if registration.has_ended() {
+            return;
+        }
+        let waker = state.push(frame.clone(), self.budget);
+        drop(state);
+        wake(waker);
+    }
+
+    /// Marks a registration as ended.
+    pub(super) fn end_registration(&self, ended: &AtomicBool) {
+        let _state = self.state.lock();
+        ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for the connection's end, after what is queued. The first reason counts.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        let mut state = self.state.lock();
+        if state.closing.is_none() {
+            state.closing = Some(reason);
+        }
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
+    }
+
+    /// Moves all that waits into `into`, if that is empty, and returns why the connection is to
+    /// be closed, if it is. The task of `context` is woken when there is more.
+    pub(crate) fn take(
+        &self,
+        into: &mut VecDeque<Frame>,
+        context: &Context<'_>,
+    ) -> Option<CloseReason> {
+        let mut state = self.state.lock();
+        if into.is_empty() {
+            std::mem::swap(into, &mut state.queue);
+            state.bytes = 0;
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        // An overflow has emptied the queue; any other end comes after what is queued.
+        state.closing.filter(|_| state.queue.is_empty())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn drain(&self) -> (Vec<Frame>, Option<CloseReason>) {
+        let mut frames = VecDeque::new();
+        let closing = self.take(&mut frames, &Context::from_waker(Waker::noop()));
+        (frames.into(), closing)
+    }
+}
+
+impl State {
+    fn push(&mut self, frame: Frame, budget: usize) -> Option<Waker> {
+        if self.closing.is_some() {
+            return None;
+        }
+        if self.bytes + frame.len() > budget && !self.queue.is_empty() {
+            self.closing = Some(CloseReason::SlowConsumer);
+            self.queue = VecDeque::new();
+            self.bytes = 0;
+            return self.waker.take();
+        }
+        self.bytes += frame.len();
+        self.queue.push_back(frame);
+        self.waker.take()
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[test]
+    fn over_budget_everything_is_dropped_and_the_connection_closed() {
+        let mailbox = Mailbox::new(10);
+        mailbox.push(Bytes::from_static(b"123456"));
+        mailbox.push(Bytes::from_static(b"1234"));
+        mailbox.push(Bytes::from_static(b"1"));
+        mailbox.push(Bytes::from_static(b"late"));
+        assert_eq!(mailbox.drain(), (vec![], Some(CloseReason::SlowConsumer)));
+    }
+
+    #[test]
+    fn a_single_frame_may_be_larger_than_the_budget() {
+        let mailbox = Mailbox::new(2);
+        mailbox.push(Bytes::from_static(b"123"));
+        assert_eq!(mailbox.drain(), (vec![Bytes::from_static(b"123")], None));
+        mailbox.push(Bytes::from_static(b"123"));
+        assert_eq!(mailbox.drain().0.len(), 1, "what was taken counts no more");
+    }
+
+    #[test]
+    fn the_first_reason_to_close_counts_and_comes_after_what_was_queued() {
+        let mailbox = Mailbox::new(100);
+        mailbox.push(Bytes::from_static(b"a"));
+        mailbox.close(CloseReason::Draining);
+        mailbox.close(CloseReason::Idle);
+        mailbox.push(Bytes::from_static(b"b"));
+        let expected = (vec![Bytes::from_static(b"a")], Some(CloseReason::Draining));
+        assert_eq!(mailbox.drain(), expected);
+    }
+
+    #[test]
+    fn the_task_is_woken_once_for_many_frames() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let mailbox = Mailbox::new(100);
+        mailbox.take(&mut VecDeque::new(), &Context::from_waker(&waker));
+        for _ in 0..3 {
+            mailbox.push(Bytes::from_static(b"x"));
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,240 @@
+//! The broker that a host holds: channels, connections, publishing, reading, the end.
+
+mod builder;
+mod channel;
+mod clock;
+mod connection;
+mod core;
+mod error;
+mod history;
+mod hub;
+mod info;
+mod listing;
+mod mailbox;
+mod message;
+mod secrets;
+mod subscribers;
+#[cfg(test)]
+mod tests;
+
+pub use builder::BrokerBuilder;
+pub use error::{BuildError, Error};
+pub use history::{History, HistoryMessage, HistoryQuery};
+pub use info::ChannelInfo;
+pub use message::{Message, Published};
+
+pub(crate) use channel::{Settle, StorageFault};
+pub(crate) use connection::{Connection, Draft, Wait};
+pub(crate) use core::{Core, shutting_down};
+pub(crate) use listing::ListRequest;
+pub(crate) use secrets::equal as secrets_equal;
+
+use crate::http::BrokerService;
+use crate::protocol::error::ProtocolError;
+use crate::protocol::names;
+use fanfare_storage::MessageId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+/// A realtime broker. Clones are handles of the same one; it works until
+/// [`shutdown`](Self::shutdown), or until the last handle and the last service are gone.
+///
+/// ```
+/// use fanfare::{Algorithm, Broker, MemoryStorage, Message, VerifyingKey};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = Broker::builder()
+///     .verifying_key(VerifyingKey::hmac(Algorithm::HS256, b"a secret of at least 32 bytes...")?)
+///     .storage(MemoryStorage::new())
+///     .build()
+///     .await?;
+///
+/// let published = broker.publish(Message::new("news", "headline").data(&"hello")).await?;
+/// assert_eq!(published.id().to_string().len(), 26);
+/// broker.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Broker {
+    core: Arc<Core>,
+    _keeper: Arc<Keeper>,
+}
+
+impl Broker {
+    /// Starts describing a broker.
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::new()
+    }
+
+    /// The service that speaks to clients and backends, to be mounted on a server (protocol
+    /// section 1). Clones, and further calls, serve the same broker.
+    #[must_use]
+    pub fn service(&self) -> BrokerService {
+        BrokerService::new(Arc::clone(&self.core))
+    }
+
+    /// Publishes a message as the server (protocol section 10): no permission is needed, and it
+    /// carries no `meta`. A stored message is in storage when this returns.
+    ///
+    /// Messages of one channel reach all its subscribers in the order of their ids, which is the
+    /// order in which the calls were made, where one was made after another had returned.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a name, the data or the lifetime is invalid
+    /// ([`is_invalid_input`](Error::is_invalid_input)), the storage fails
+    /// ([`is_storage_unavailable`](Error::is_storage_unavailable)) or the broker shuts down
+    /// ([`is_shutting_down`](Error::is_shutting_down)); nothing was published then.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn publish(&self, message: Message) -> Result<Published, Error> {
+        self.core.publish_for_host(message).await.map_err(Error::from)
+    }
+
+    /// A page of a channel's stored messages that have not expired.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the channel's name is invalid or the storage fails.
+    pub async fn history(&self, channel: &str, query: HistoryQuery) -> Result<History, Error> {
+        history::read(&self.core, channel, query).await.map_err(Error::from)
+    }
+
+    /// Who is on a channel; zero for one that was never used.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the channel's name is invalid.
+    pub fn channel_info(&self, channel: &str) -> Result<ChannelInfo, Error> {
+        self.core.channel_info(channel).map_err(Error::from)
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.core.connections.len()
+    }
+
+    /// Whether the broker takes connections and its storage works, for a readiness probe.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the storage does, and once the broker shuts down.
+    pub async fn check(&self) -> Result<(), Error> {
+        if self.core.is_draining() {
+            return Err(shutting_down().into());
+        }
+        self.core.storage.check().await.map_err(Error::storage)
+    }
+
+    /// Ends the broker in order: refuses new connections and messages, closes the open ones with
+    /// code 1012, so that clients come back at once elsewhere, waits up to 10 seconds for them to
+    /// go, stores what is under way, and closes the storage. Later calls do nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the storage can't be closed in order.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.core.drain(Duration::from_secs(10)).await;
+        self.core.hub.settled().await;
+        self.core.hub.save_high_water().await.or_else(unless_closed).map_err(Error::storage)?;
+        self.core.storage.close().await.map_err(Error::storage)
+    }
+}
+
+fn unless_closed(error: fanfare_storage::Error) -> fanfare_storage::Result<()> {
+    if error.kind() == fanfare_storage::ErrorKind::Closed { Ok(()) } else { Err(error) }
+}
+
+impl Core {
+    pub(crate) async fn publish_for_host(
+        &self,
+        message: Message,
+    ) -> Result<Published, ProtocolError> {
+        if self.is_draining() {
+            return Err(shutting_down());
+        }
+        let message = message.check()?;
+        let retention = message.store.retention(self.clock.now().wall);
+        let draft = Draft::of_host(&message.channel, &message.event, &message.data, retention);
+        let id =
+            self.publish_and_wait(&message.channel, draft).await.map_err(StorageFault::to_error)?;
+        Ok(Published::new(id, message.channel, message.event))
+    }
+
+    /// Publishes, and returns once the message is in storage where it is to be stored.
+    pub(crate) async fn publish_and_wait(
+        &self,
+        channel: &Arc<str>,
+        draft: Draft,
+    ) -> Result<MessageId, StorageFault> {
+        let permit = self.hub.reserve(draft.size()).await;
+        if !draft.is_stored() {
+            return Ok(self.hub.publish(channel, draft.outgoing(Settle::Nobody, permit)));
+        }
+        let (caller, settled) = oneshot::channel();
+        self.hub.publish(channel, draft.outgoing(Settle::Caller(caller), permit));
+        settled.await.unwrap_or(Err(StorageFault))
+    }
+
+    pub(crate) fn channel_info(&self, channel: &str) -> Result<ChannelInfo, ProtocolError> {
+        names::check_channel(channel)?;
+        Ok(ChannelInfo::new(channel, self.hub.subscriptions_count(channel)))
+    }
+}
+
+/// The task that does what is due from time to time; it ends with the last handle.
+#[derive(Debug)]
+struct Keeper(AbortHandle);
+
+impl Keeper {
+    fn start(core: &Arc<Core>) -> Arc<Self> {
+        let core = Arc::downgrade(core);
+        let task = tokio::spawn(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut ticks = 0_u32;
+            loop {
+                tick.tick().await;
+                let Some(core) = core.upgrade() else { return };
+                if let Err(error) = core.hub.save_high_water().await {
+                    tracing::warn!(%error, "the newest id could not be noted");
+                }
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(SWEEP_EVERY) {
+                    sweep(&core).await;
+                }
+            }
+        });
+        Arc::new(Self(task.abort_handle()))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Seconds between sweeps of what has expired.
+const SWEEP_EVERY: u32 = 30;
+
+async fn sweep(core: &Core) {
+    const AT_ONCE: usize = 1_000;
+    loop {
+        match core.storage.sweep(core.clock.now().wall, AT_ONCE).await {
+            Ok(swept) if swept.more => tokio::task::yield_now().await,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(%error, "expired messages could not be removed");
+                return;
+            }
+        }
+    }
+}

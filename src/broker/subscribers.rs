@@ -1,0 +1,205 @@
+//! Who gets a channel's messages: a list that is cheap to hand out as it is at a moment, and
+//! cheap to change while somebody still reads an older state of it.
+//!
+//! The list is made of chunks that are shared between its states. A change copies one chunk and
+//! the list of chunks, and that only while a delivery is under way, so that a mass join or leave
+//! costs what it adds and not the square of it.
+
+use super::mailbox::Mailbox;
+use crate::protocol::frame::Frame;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Tells connections apart within a broker; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionKey(pub(crate) u64);
+
+/// One connection's subscription to one channel.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    connection: ConnectionKey,
+    mailbox: Arc<Mailbox>,
+    counted: bool,
+    ended: AtomicBool,
+}
+
+impl Registration {
+    pub(super) fn new(connection: ConnectionKey, mailbox: Arc<Mailbox>, counted: bool) -> Self {
+        Self { connection, mailbox, counted, ended: AtomicBool::new(false) }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.mailbox.end_registration(&self.ended);
+    }
+}
+
+const CHUNK: usize = 128;
+type Chunk = Vec<Option<Arc<Registration>>>;
+
+/// The subscribers of one channel.
+#[derive(Debug, Default)]
+pub(super) struct Subscribers {
+    chunks: Arc<Vec<Arc<Chunk>>>,
+    /// Places that were left, to be taken again before the list grows.
+    free: Vec<Slot>,
+    /// Places taken.
+    len: usize,
+    /// Those of them that show in the channel's count.
+    counted: usize,
+}
+
+/// A place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+impl Slot {
+    fn split(self) -> (usize, usize) {
+        (self.0 as usize / CHUNK, self.0 as usize % CHUNK)
+    }
+}
+
+/// The list as it was at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot(Arc<Vec<Arc<Chunk>>>);
+
+impl Subscribers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many subscriptions show in the channel's count.
+    pub(super) fn counted(&self) -> usize {
+        self.counted
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot(Arc::clone(&self.chunks))
+    }
+
+    pub(super) fn insert(&mut self, registration: Arc<Registration>) -> Slot {
+        self.len += 1;
+        self.counted += usize::from(registration.counted);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if let Some(slot) = self.free.pop() {
+            let (chunk, place) = slot.split();
+            Arc::make_mut(&mut chunks[chunk])[place] = Some(registration);
+            return slot;
+        }
+        if chunks.last().is_none_or(|last| last.len() == CHUNK) {
+            chunks.push(Arc::default());
+        }
+        let chunk = chunks.len() - 1;
+        let last = Arc::make_mut(&mut chunks[chunk]);
+        let slot = chunk * CHUNK + last.len();
+        last.push(Some(registration));
+        #[allow(clippy::cast_possible_truncation)] // a channel of 2^32 sockets fits no machine
+        Slot(slot as u32)
+    }
+
+    /// Ends `registration`, which was given `slot`. One that has ended already is left alone, so
+    /// that a late removal can't hit whoever has its place now.
+    pub(super) fn remove(&mut self, slot: Slot, registration: &Arc<Registration>) {
+        let (chunk, place) = slot.split();
+        let held = self.chunks.get(chunk).and_then(|chunk| chunk.get(place)?.as_ref());
+        if !held.is_some_and(|held| Arc::ptr_eq(held, registration)) {
+            return;
+        }
+        registration.end();
+        self.len -= 1;
+        self.counted -= usize::from(registration.counted);
+        if self.len == 0 {
+            // Also gives back what a crowd needed.
+            self.chunks = Arc::default();
+            self.free = Vec::new();
+            return;
+        }
+        let chunks = Arc::make_mut(&mut self.chunks);
+        Arc::make_mut(&mut chunks[chunk])[place] = None;
+        self.free.push(slot);
+    }
+}
+
+impl Snapshot {
+    /// Queues a frame for everybody but `except`.
+    pub(super) fn deliver(&self, frame: &Frame, except: Option<ConnectionKey>) {
+        for registration in self.0.iter().flat_map(|chunk| chunk.iter()).flatten() {
+            if Some(registration.connection) != except {
+                registration.mailbox.deliver(registration, frame);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    fn registration(key: u64) -> Arc<Registration> {
+        let mailbox = Arc::new(Mailbox::new(1 << 20));
+        Arc::new(Registration::new(ConnectionKey(key), mailbox, key.is_multiple_of(2)))
+    }
+
+    fn received(registration: &Registration) -> usize {
+        registration.mailbox.drain().0.len()
+    }
+
+    #[test]
+    fn a_snapshot_is_not_changed_by_what_comes_later_but_for_ends() {
+        let mut subscribers = Subscribers::default();
+        let (first, second, third) = (registration(1), registration(2), registration(3));
+        let slot = subscribers.insert(Arc::clone(&first));
+        subscribers.insert(Arc::clone(&second));
+        let snapshot = subscribers.snapshot();
+        subscribers.remove(slot, &first);
+        subscribers.insert(Arc::clone(&third));
+        snapshot.deliver(&Bytes::from_static(b"x"), None);
+        assert_eq!((received(&first), received(&second), received(&third)), (0, 1, 0));
+    }
+
+    #[test]
+    fn a_late_removal_does_not_hit_who_has_the_place_now() {
+        let mut subscribers = Subscribers::default();
+        let (old, other, new) = (registration(1), registration(2), registration(1));
+        let slot = subscribers.insert(Arc::clone(&old));
+        subscribers.insert(Arc::clone(&other));
+        subscribers.remove(slot, &old);
+        assert_eq!(subscribers.insert(Arc::clone(&new)), slot);
+        subscribers.remove(slot, &old);
+        subscribers.snapshot().deliver(&Bytes::from_static(b"x"), None);
+        assert_eq!((received(&old), received(&new)), (0, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn everybody_in_the_list_gets_each_frame_once(
+            steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..600),
+        ) {
+            let mut subscribers = Subscribers::default();
+            let mut model = Vec::new();
+            for (key, (join, index)) in steps.into_iter().enumerate() {
+                if join || model.is_empty() {
+                    let new = registration(key as u64);
+                    model.push((subscribers.insert(Arc::clone(&new)), new));
+                } else {
+                    let (slot, gone): (Slot, Arc<Registration>) =
+                        model.swap_remove(index.index(model.len()));
+                    subscribers.remove(slot, &gone);
+                    prop_assert!(gone.has_ended());
+                }
+            }
+            subscribers.snapshot().deliver(&Bytes::from_static(b"x"), None);
+            prop_assert_eq!(subscribers.len, model.len());
+            let counted = model.iter().filter(|(_, one)| one.counted).count();
+            prop_assert_eq!(subscribers.counted(), counted);
+            for (_, one) in &model {
+                prop_assert_eq!(received(one), 1);
+            }
+        }
+    }
+}

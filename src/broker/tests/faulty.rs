@@ -1,0 +1,153 @@
+//! A storage that does as it is told.
+
+use async_trait::async_trait;
+use fanfare_storage::{
+    Capabilities, Entry, EntryQuery, Error, ErrorKind, Item, ListedMessage, MemoryStorage,
+    MessageId, MessagePage, MessageQuery, Outcome, Result, Revocation, Schedule, ScheduleQuery,
+    Storage, Swept, Timestamp, TokenUse,
+};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
+
+/// What the next commits do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    #[default]
+    Work,
+    Fail,
+    /// Panic once, then work.
+    Panic,
+}
+
+#[derive(Debug)]
+pub(super) struct FaultyStorage {
+    inner: MemoryStorage,
+    mode: Mutex<Mode>,
+    /// One permit for each commit that may go on.
+    gate: Arc<Semaphore>,
+    commits: AtomicUsize,
+}
+
+impl Default for FaultyStorage {
+    fn default() -> Self {
+        Self {
+            inner: MemoryStorage::new(),
+            mode: Mutex::default(),
+            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            commits: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl FaultyStorage {
+    pub(super) fn set_mode(&self, mode: Mode) {
+        *self.mode.lock() = mode;
+    }
+
+    /// Holds commits up until [`open_gate`](Self::open_gate).
+    pub(super) fn close_gate(&self) {
+        self.gate.forget_permits(usize::MAX);
+    }
+
+    pub(super) fn open_gate(&self) {
+        self.gate.add_permits(1_000_000);
+    }
+
+    /// How many commits were begun.
+    pub(super) fn commits(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Storage for FaultyStorage {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn commit(
+        &self,
+        channel: &str,
+        items: Vec<Item>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.gate.acquire().await.unwrap().forget();
+        let mode = *self.mode.lock();
+        match mode {
+            Mode::Work => self.inner.commit(channel, items, now).await,
+            Mode::Fail => Err(Error::new(ErrorKind::Unavailable, "commit", "told to fail")),
+            Mode::Panic => {
+                self.set_mode(Mode::Work);
+                panic!("told to panic");
+            }
+        }
+    }
+
+    async fn messages(&self, channel: &str, query: MessageQuery) -> Result<MessagePage> {
+        self.inner.messages(channel, query).await
+    }
+
+    async fn message(
+        &self,
+        channel: &str,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<Option<ListedMessage>> {
+        self.inner.message(channel, id, now).await
+    }
+
+    async fn entry(&self, channel: &str, key: &str, now: Timestamp) -> Result<Option<Entry>> {
+        self.inner.entry(channel, key, now).await
+    }
+
+    async fn entries(&self, channel: &str, query: EntryQuery) -> Result<Vec<Entry>> {
+        self.inner.entries(channel, query).await
+    }
+
+    async fn schedules(&self, query: ScheduleQuery) -> Result<Vec<Schedule>> {
+        self.inner.schedules(query).await
+    }
+
+    async fn cancel_schedule(&self, id: MessageId) -> Result<bool> {
+        self.inner.cancel_schedule(id).await
+    }
+
+    async fn spend_token(&self, token: TokenUse, now: Timestamp) -> Result<bool> {
+        self.inner.spend_token(token, now).await
+    }
+
+    async fn is_token_spent(&self, token: &TokenUse, now: Timestamp) -> Result<bool> {
+        self.inner.is_token_spent(token, now).await
+    }
+
+    async fn revoke(&self, revocation: Revocation) -> Result<()> {
+        self.inner.revoke(revocation).await
+    }
+
+    async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>> {
+        self.inner.revocations(now).await
+    }
+
+    async fn high_water(&self) -> Result<Option<MessageId>> {
+        self.inner.high_water().await
+    }
+
+    async fn raise_high_water(&self, id: MessageId) -> Result<()> {
+        self.inner.raise_high_water(id).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept> {
+        self.inner.sweep(now, limit).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,86 @@
+//! The client HTTP API (protocol section 9).
+
+use super::body::Body;
+use super::{BoxError, answer, request};
+use crate::broker::{Connection, Core, Draft, ListRequest, StorageFault};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::fields::{Field, Fields};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use std::sync::Arc;
+
+/// What a client can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    ListMessages,
+    PublishMessage,
+}
+
+impl Operation {
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "listMessages" => Some(Self::ListMessages),
+            "publishMessage" => Some(Self::PublishMessage),
+            _ => None,
+        }
+    }
+}
+
+pub(super) async fn perform<B>(
+    core: &Arc<Core>,
+    operation: Operation,
+    request: Request<B>,
+) -> Result<Response<Body>, ProtocolError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let connection = authenticate(core, request.uri().query())?;
+    let body = request::body(request.into_body(), core.settings.max_client_body).await?;
+    let fields = Fields::parse_bytes(&body)?;
+    match operation {
+        Operation::ListMessages => list_messages(core, &connection, &fields).await,
+        Operation::PublishMessage => publish_message(core, &connection, &fields).await,
+    }
+}
+
+fn authenticate(core: &Core, query: Option<&str>) -> Result<Arc<Connection>, ProtocolError> {
+    let id = request::query_parameter(query, "connectionId").unwrap_or_default();
+    let secret = request::query_parameter(query, "connectionSecret").unwrap_or_default();
+    core.connections.authenticate(&id, &secret).ok_or_else(|| {
+        ProtocolError::new(
+            Code::InvalidCredentials,
+            "connectionId and connectionSecret must be those of an open connection",
+        )
+    })
+}
+
+async fn list_messages(
+    core: &Core,
+    connection: &Connection,
+    fields: &Fields<'_>,
+) -> Result<Response<Body>, ProtocolError> {
+    let channel = fields.string(Field::Channel)?;
+    let request = ListRequest::parse(fields)?;
+    let scope = connection.session().lock().history_scope(channel.as_deref())?;
+    let body = core.list_messages(&scope, request).await?;
+    Ok(answer::json_text(StatusCode::OK, body))
+}
+
+async fn publish_message(
+    core: &Core,
+    connection: &Connection,
+    fields: &Fields<'_>,
+) -> Result<Response<Body>, ProtocolError> {
+    if core.is_draining() {
+        return Err(crate::broker::shutting_down());
+    }
+    let tell_id = fields.flag(Field::EagerIdGeneration)?;
+    let now = core.clock.now();
+    let request = connection.session().lock().publish_over_http(now, fields)?;
+    let draft = Draft::of_client(connection, &request);
+    let channel = Arc::clone(&request.channel);
+    let id = core.publish_and_wait(&channel, draft).await.map_err(StorageFault::to_error)?;
+    let id = tell_id.then(|| id.to_string());
+    Ok(answer::accepted(&channel, &request.event, id.as_deref()))
+}

@@ -1,0 +1,130 @@
+//! Which path is what (protocol section 1).
+
+use super::body::Body;
+use super::{BoxError, answer, client_api, cors, server_api};
+use crate::broker::Core;
+use crate::protocol::error::{Code, ProtocolError};
+use crate::websocket;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use percent_encoding::percent_decode_str;
+use std::sync::Arc;
+
+/// A path that exists.
+#[derive(Debug, PartialEq, Eq)]
+enum Route<'p> {
+    Connect,
+    ClientModule,
+    Client(client_api::Operation),
+    Publish,
+    /// With the channel's name, still percent-encoded.
+    ChannelInfo(&'p str),
+}
+
+impl<'p> Route<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        match path {
+            "/v1" | "/v1/" => return Some(Self::Connect),
+            "/fanfare.js" => return Some(Self::ClientModule),
+            "/publish" => return Some(Self::Publish),
+            _ => {}
+        }
+        if let Some(operation) = path.strip_prefix("/connection/") {
+            return client_api::Operation::by_name(operation).map(Self::Client);
+        }
+        let name = path.strip_prefix("/channels/")?;
+        (!name.is_empty() && !name.contains('/')).then_some(Self::ChannelInfo(name))
+    }
+
+    fn method(&self) -> Method {
+        match self {
+            Self::Connect | Self::ClientModule | Self::ChannelInfo(_) => Method::GET,
+            Self::Client(_) | Self::Publish => Method::POST,
+        }
+    }
+}
+
+/// Answers a request; never fails.
+pub(super) async fn answer<B>(core: &Arc<Core>, prefix: &str, request: Request<B>) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let path = request.uri().path().to_owned();
+    let route = path.strip_prefix(prefix).and_then(Route::of);
+    let Some(route) = route else {
+        return answer::error(&ProtocolError::new(Code::NotFound, "there is nothing here"));
+    };
+    if let Route::Client(operation) = route {
+        return client_answer(core, operation, request).await;
+    }
+    if request.method() != route.method() {
+        return wrong_method(&route.method());
+    }
+    let result = match route {
+        Route::Connect => websocket::upgrade(core, request).await,
+        Route::ClientModule => Ok(client_module()),
+        Route::Publish => server_api::publish(core, request).await,
+        Route::ChannelInfo(name) => channel_info(core, &request, name),
+        Route::Client(_) => return answer::error(&not_found()),
+    };
+    result.unwrap_or_else(|error| answer::error(&error))
+}
+
+/// Every answer of the client API, errors too, says which pages may read it.
+async fn client_answer<B>(
+    core: &Arc<Core>,
+    operation: client_api::Operation,
+    request: Request<B>,
+) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let headers = request.headers().clone();
+    let mut response = match *request.method() {
+        Method::OPTIONS => cors::preflight(),
+        Method::POST => client_api::perform(core, operation, request)
+            .await
+            .unwrap_or_else(|error| answer::error(&error)),
+        _ => wrong_method(&Method::POST),
+    };
+    cors::allow(&mut response, &headers, &core.settings.allowed_origins);
+    response
+}
+
+fn channel_info<B>(
+    core: &Core,
+    request: &Request<B>,
+    name: &str,
+) -> Result<Response<Body>, ProtocolError> {
+    server_api::authenticate(core, request.headers())?;
+    let name = percent_decode_str(name).decode_utf8().map_err(|_| {
+        ProtocolError::new(Code::InvalidChannelName, "the channel name must be UTF-8")
+    })?;
+    server_api::channel_info(core, &name)
+}
+
+fn client_module() -> Response<Body> {
+    let mut response = Response::new(Body::new(crate::CLIENT_MODULE));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/javascript"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A module is only imported across origins where it says that it may be.
+    let any = HeaderValue::from_static("*");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    response
+}
+
+fn wrong_method(allowed: &Method) -> Response<Body> {
+    let message = format!("this path answers {allowed} only");
+    let mut response = answer::error(&ProtocolError::new(Code::MethodNotAllowed, message));
+    if let Ok(allowed) = HeaderValue::from_str(allowed.as_str()) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
+fn not_found() -> ProtocolError {
+    ProtocolError::new(Code::NotFound, "there is nothing here")
+}

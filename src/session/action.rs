@@ -1,0 +1,125 @@
+//! What a session wants done.
+
+use crate::protocol::error::ProtocolError;
+use crate::protocol::event::{Event, Meta, Subscribed};
+use fanfare_storage::{MessageId, Retention, TokenUse};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// One thing to be done; what is borrowed comes from the message that caused it.
+#[derive(Debug)]
+pub(crate) enum Action<'a, R = ()> {
+    /// Nothing.
+    None,
+    /// Say this to the client.
+    Reply(Event),
+    /// Ask storage about a single-use token, then call
+    /// [`Session::token_used`](super::Session::token_used).
+    UseToken(UseToken),
+    /// Register with a channel, confirm, and call [`Session::joined`](super::Session::joined),
+    /// all before anything that the channel delivers.
+    Join(Join),
+    /// End a registration, then say that it ended.
+    Leave(Leave<R>),
+    /// Publish a message.
+    Publish(PublishRequest<'a>),
+    /// Close the connection.
+    Close(CloseReason),
+}
+
+impl<R> Action<'_, R> {
+    pub(crate) fn error(channel: Option<Box<str>>, error: ProtocolError) -> Self {
+        Self::Reply(Event::Error { channel, error })
+    }
+}
+
+/// A question to storage about a single-use token.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UseToken {
+    pub(crate) token: TokenUse,
+    /// Whether the token is to be used up. It is only looked at where its use fails for another
+    /// reason, since a token that was used before is refused as such first (section 6).
+    pub(crate) spend: bool,
+}
+
+/// A subscription to be registered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Join {
+    pub(crate) channel: Arc<str>,
+    pub(crate) confirmation: Subscribed,
+    /// Whether the subscription shows in the channel's count (section 10).
+    pub(crate) counted: bool,
+}
+
+/// A registration to be ended.
+#[derive(Debug)]
+pub(crate) struct Leave<R> {
+    pub(crate) registration: R,
+    pub(crate) farewell: Event,
+}
+
+/// A message that a client may publish.
+#[derive(Debug)]
+pub(crate) struct PublishRequest<'a> {
+    /// The channel's real name.
+    pub(crate) channel: Arc<str>,
+    /// The channel as the client wrote it, for errors that come later.
+    pub(crate) written: Cow<'a, str>,
+    pub(crate) event: Cow<'a, str>,
+    /// JSON text.
+    pub(crate) data: &'a str,
+    /// Who others see as the sender.
+    pub(crate) meta: Meta,
+    /// Whether the sender's own subscription gets a copy.
+    pub(crate) echo: bool,
+    pub(crate) retention: Retention,
+}
+
+/// Why a connection is closed by the server (section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    MaximumAge,
+    Idle,
+    Draining,
+    MissedHeartbeat,
+    SlowConsumer,
+    /// Storage could not tell whether a token was used (section 6: a subscribe is not refused
+    /// for a passing fault).
+    StorageFault,
+    MessageTooBig,
+    ProtocolViolation,
+    InvalidText,
+}
+
+impl CloseReason {
+    /// The close code (RFC 6455 section 7.4, protocol section 5).
+    pub(crate) const fn code(self) -> u16 {
+        match self {
+            Self::MaximumAge | Self::Idle => 1001,
+            Self::ProtocolViolation => 1002,
+            Self::InvalidText => 1007,
+            Self::MessageTooBig => 1009,
+            Self::Draining => 1012,
+            Self::StorageFault => 1013,
+            Self::MissedHeartbeat => 4408,
+            Self::SlowConsumer => 4429,
+        }
+    }
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::MaximumAge => "maximum connection age reached",
+            Self::Idle => "idle for too long",
+            Self::ProtocolViolation => "WebSocket protocol violation",
+            Self::InvalidText => "text is not valid UTF-8",
+            Self::MessageTooBig => "message too big",
+            Self::Draining => "server is restarting",
+            Self::StorageFault => "try again later",
+            Self::MissedHeartbeat => "heartbeat missed",
+            Self::SlowConsumer => "slow consumer",
+        }
+    }
+}
+
+/// Where a subscription starts: only what has a greater id was published after it.
+pub(crate) type Start = MessageId;

@@ -1,0 +1,231 @@
+//! One connection as a state machine: what it may do, what it is subscribed to, when it ends.
+//!
+//! The session does no I/O and owns no clock: it is handed what a client sent together with the
+//! time, and says what is to be done. The caller does it and reports back, in this order:
+//!
+//! 1. [`Session::start`] once, and each [`Action`] that it returns.
+//! 2. For each message that arrives, [`Session::handle_text`] (or
+//!    [`handle_binary`](Session::handle_binary)), then the action that it returns, before the
+//!    next message. After [`Action::UseToken`] no message may be handed in until
+//!    [`Session::token_used`] has been called. After [`Action::Join`] comes
+//!    [`Session::joined`].
+//! 3. When [`Session::next_timeout`] has come, [`Session::handle_timeout`] until it returns
+//!    `None`.
+//! 4. After [`Action::Close`], nothing but [`Session::end`].
+//!
+//! `R` is the caller's handle of a subscription that is registered with its channel; the session
+//! only keeps it.
+
+mod action;
+mod alias;
+mod history;
+mod publish;
+mod subscribe;
+mod subscription;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+pub(crate) use action::{Action, CloseReason, Join, PublishRequest, UseToken};
+pub(crate) use history::HistoryScope;
+pub(crate) use publish::{StoreFor, check_data_size};
+pub(crate) use subscribe::single_use;
+pub(crate) use timers::TimerSettings;
+
+use crate::auth::{Permissions, Token, Verifier};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::{Connected, Event, Meta};
+use crate::protocol::fields::{Field, Fields};
+use crate::protocol::names;
+use fanfare_storage::Timestamp;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use subscribe::PendingSubscribe;
+use subscription::{GrantCache, Subscriptions};
+use timers::Timers;
+
+/// A moment on both clocks: the wall clock, which claims are compared with and which may step,
+/// and a steady one for everything that is counted in durations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    pub(crate) wall: Timestamp,
+    /// Since an arbitrary start, the same for all sessions.
+    pub(crate) steady: Duration,
+}
+
+/// What all sessions of a broker share.
+#[derive(Debug)]
+pub(crate) struct SessionSettings {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) timers: TimerSettings,
+    /// How many channels one connection may be subscribed to; see [`Session::handle_text`].
+    pub(crate) max_subscriptions: usize,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Session<R> {
+    settings: Arc<SessionSettings>,
+    id: Arc<str>,
+    meta: Meta,
+    permissions: Arc<Permissions>,
+    subscriptions: Subscriptions<R>,
+    /// Permissions on channels that the connection is not subscribed to.
+    unsubscribed_grants: GrantCache,
+    waiting: Option<PendingSubscribe>,
+    timers: Timers,
+}
+
+impl<R> Session<R> {
+    /// A session for a connection that was opened with `token`, which the caller has verified.
+    pub(crate) fn new(
+        settings: Arc<SessionSettings>,
+        id: Arc<str>,
+        token: &Token,
+        now: Now,
+    ) -> Self {
+        let timers = Timers::new(&settings.timers, token, now);
+        Self {
+            settings,
+            id,
+            meta: Meta { uid: token.uid.clone(), umd: token.umd.clone() },
+            permissions: Arc::clone(&token.permissions),
+            subscriptions: Subscriptions::default(),
+            unsubscribed_grants: GrantCache::default(),
+            waiting: None,
+            timers,
+        }
+    }
+
+    /// What the server says first: the welcome, then the channels that the token subscribes to
+    /// by itself (protocol section 5).
+    pub(crate) fn start(&mut self, secret: Arc<str>, now: Now) -> Vec<Action<'static, R>> {
+        let welcome = Event::Connected(Connected {
+            connection_id: Arc::clone(&self.id),
+            secret,
+            expires_at: self.timers.expires_at(now),
+            meta: self.meta.clone(),
+        });
+        let mut actions = vec![Action::Reply(welcome)];
+        let permissions = Arc::clone(&self.permissions);
+        actions.extend(permissions.auto_subscribed().map(|channel| self.auto_subscribe(channel)));
+        actions
+    }
+
+    /// Takes a text message and says what is to be done about it.
+    pub(crate) fn handle_text<'a>(&mut self, now: Now, text: &'a str) -> Action<'a, R> {
+        debug_assert!(self.waiting.is_none(), "a message was handed in too early");
+        self.timers.touch(now);
+        let fields = match Fields::parse(text) {
+            Ok(fields) => fields,
+            Err(error) => return Action::error(None, error),
+        };
+        let channel = match fields.string(Field::Channel) {
+            Ok(channel) => channel,
+            Err(error) => return Action::error(None, error),
+        };
+        let written = channel.as_deref().map(Box::from);
+        match self.dispatch(now, &fields, channel) {
+            Ok(action) => action,
+            Err(error) => Action::error(written, error),
+        }
+    }
+
+    /// Binary messages mean nothing in the protocol (section 13).
+    pub(crate) fn handle_binary(&mut self, now: Now) -> Action<'static, R> {
+        self.timers.touch(now);
+        let message = "binary messages are not understood; send JSON text";
+        Action::error(None, ProtocolError::new(Code::InvalidMessage, message))
+    }
+
+    fn dispatch<'a>(
+        &mut self,
+        now: Now,
+        fields: &Fields<'a>,
+        channel: Option<Cow<'a, str>>,
+    ) -> Result<Action<'a, R>, ProtocolError> {
+        let event = required_event(fields)?;
+        let Some(command) = event.strip_prefix(names::RESERVED_PREFIX) else {
+            return self.publish(now, fields, event, channel).map(Action::Publish);
+        };
+        match command {
+            "subscribe" => self.subscribe(now, fields, channel.as_deref()),
+            "unsubscribe" => self.unsubscribe(channel.as_deref()),
+            "ping" => Ok(Action::Reply(Event::Pong)),
+            "pong" => Ok(Action::None),
+            "heartbeat" => {
+                self.timers.heartbeat(now);
+                Ok(Action::None)
+            }
+            _ => Err(unknown_command(&event)),
+        }
+    }
+
+    /// A publish over the client HTTP API (section 9), by the same rules.
+    pub(crate) fn publish_over_http<'a>(
+        &mut self,
+        now: Now,
+        fields: &Fields<'a>,
+    ) -> Result<PublishRequest<'a>, ProtocolError> {
+        let event = required_event(fields)?;
+        if event.starts_with(names::RESERVED_PREFIX) {
+            return Err(unknown_command(&event));
+        }
+        let channel = fields.string(Field::Channel)?;
+        self.publish(now, fields, event, channel)
+    }
+
+    /// Notes a frame in either direction, which counts as a sign of life (section 5). Needed for
+    /// those that the session does not see.
+    pub(crate) fn touch(&mut self, now: Now) {
+        self.timers.touch(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the steady clock.
+    pub(crate) fn next_timeout(&self) -> Duration {
+        self.timers.next()
+    }
+
+    /// What is due at `now`; `None` once nothing more is.
+    pub(crate) fn handle_timeout(&mut self, now: Now) -> Option<Action<'static, R>> {
+        self.timers.due(now)
+    }
+
+    /// How many channels the connection is subscribed to.
+    #[cfg(test)]
+    pub(crate) fn subscription_count(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Ends the session: the handles of all its subscriptions, to be removed by the caller.
+    pub(crate) fn end(&mut self) -> Vec<R> {
+        self.waiting = None;
+        self.subscriptions.drain()
+    }
+}
+
+fn required_event<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, ProtocolError> {
+    fields
+        .string(Field::Event)?
+        .ok_or_else(|| ProtocolError::new(Code::InvalidEventName, "the field \"event\" is missing"))
+}
+
+/// A channel's name, checked; a missing one is an invalid one (section 7).
+fn required_channel(channel: Option<&str>) -> Result<&str, ProtocolError> {
+    let Some(channel) = channel else {
+        return Err(ProtocolError::new(
+            Code::InvalidChannelName,
+            "the field \"channel\" is missing",
+        ));
+    };
+    names::check_channel(channel).map(|()| channel)
+}
+
+fn unknown_command(event: &str) -> ProtocolError {
+    let shown: String = event.chars().take(names::MAX_EVENT_CHARS).collect();
+    ProtocolError::new(
+        Code::UnknownCommand,
+        format!("{shown:?} is no command; events of your own must not start with \"hotsock.\""),
+    )
+}

@@ -1,0 +1,119 @@
+//! Publishing (protocol section 7.1).
+
+use super::action::PublishRequest;
+use super::subscribe::not_subscribed;
+use super::{Now, Session, required_channel};
+use crate::auth::{Decision, Grants, MessageGrants};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::fields::{Field, Fields};
+use crate::protocol::names;
+use fanfare_storage::{Retention, Timestamp};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl<R> Session<R> {
+    /// Checks syntax and sizes, then permission, then subscription (section 7).
+    pub(super) fn publish<'a>(
+        &mut self,
+        now: Now,
+        fields: &Fields<'a>,
+        event: Cow<'a, str>,
+        channel: Option<Cow<'a, str>>,
+    ) -> Result<PublishRequest<'a>, ProtocolError> {
+        required_channel(channel.as_deref())?;
+        // The check above refuses a missing name.
+        let written = channel.unwrap_or_default();
+        names::check_event(&event)?;
+        let data = checked_data(fields)?;
+
+        let (channel, grants, subscribed) = self.message_grants(&written, &event);
+        let published = grants.publish == Decision::Granted;
+        let broadcast = grants.broadcast && grants.publish != Decision::Denied;
+        if !published && !broadcast {
+            return Err(ProtocolError::new(
+                Code::PublishPermissionDenied,
+                format!("no token in force grants \"publish\" of {event:?} on {written:?}"),
+            ));
+        }
+        if !subscribed && !broadcast {
+            return Err(not_subscribed(&written));
+        }
+        let meta = match self.subscriptions.active(&channel) {
+            Some((_, subscription)) => subscription.meta.clone(),
+            None => self.meta.clone(),
+        };
+        let retention = grants.store.map_or(Retention::None, |store| store.retention(now.wall));
+        Ok(PublishRequest { channel, written, event, data, meta, echo: grants.echo, retention })
+    }
+
+    /// The channel that a name means, what may be done with an event there, and whether the
+    /// connection is subscribed to it.
+    fn message_grants(&mut self, written: &str, event: &str) -> (Arc<str>, MessageGrants, bool) {
+        let real = self.resolve(written, None);
+        let active = self.subscriptions.active(&real).map(|(channel, _)| Arc::clone(channel));
+        let channel = active.clone().unwrap_or_else(|| Arc::from(&*real));
+        let permissions = &self.permissions;
+        let subscription = active.as_ref().and_then(|name| self.subscriptions.get_mut(name));
+        let grants = match subscription {
+            Some(subscription) => {
+                let subscribe = subscription.permissions.as_deref();
+                let tokens = Grants { connect: permissions, subscribe };
+                subscription.grants.message(&tokens, &channel, event)
+            }
+            None => {
+                let tokens = Grants { connect: permissions, subscribe: None };
+                self.unsubscribed_grants.message(&tokens, &channel, event)
+            }
+        };
+        (channel, grants, active.is_some())
+    }
+}
+
+/// The message's `data` as it came, `null` where it is absent.
+fn checked_data<'a>(fields: &Fields<'a>) -> Result<&'a str, ProtocolError> {
+    let data = fields.raw(Field::Data).map_or("null", RawValue::get);
+    check_data_size(data).map(|()| data)
+}
+
+/// Refuses data beyond the limit (section 2).
+pub(crate) fn check_data_size(data: &str) -> Result<(), ProtocolError> {
+    if data.len() > names::MAX_DATA_BYTES {
+        return Err(ProtocolError::new(
+            Code::DataTooLarge,
+            format!("data has {} bytes of JSON; at most 32768 are allowed", data.len()),
+        ));
+    }
+    Ok(())
+}
+
+/// How long something is kept, in the protocol's terms: seconds, or forever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreFor {
+    Forever,
+    Seconds(u64),
+}
+
+impl StoreFor {
+    /// Refuses lifetimes beyond the limit (section 2).
+    pub(crate) fn check(self) -> Result<(), ProtocolError> {
+        match self {
+            Self::Seconds(seconds) if seconds > names::MAX_STORE_SECONDS.unsigned_abs() => {
+                Err(ProtocolError::new(
+                    Code::InvalidMessage,
+                    "\"store\" must be -1 (forever) or 0 to 3155695200 seconds",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn retention(self, now: Timestamp) -> Retention {
+        match self {
+            Self::Forever => Retention::Forever,
+            Self::Seconds(0) => Retention::None,
+            Self::Seconds(seconds) => Retention::Until(now + Duration::from_secs(seconds)),
+        }
+    }
+}

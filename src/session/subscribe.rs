@@ -1,0 +1,264 @@
+//! Subscribing and unsubscribing (protocol section 6).
+
+use super::action::{Action, Join, Leave, Start, UseToken};
+use super::subscription::{Active, GrantCache, Subscription};
+use super::{Now, Session, required_channel};
+use crate::auth::{Decision, Grants, Permissions, Scope, Token};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::{Event, Meta, Subscribed};
+use crate::protocol::fields::{Field, Fields};
+use crate::protocol::names;
+use fanfare_storage::{MessageId, TokenUse};
+use std::sync::Arc;
+
+/// A subscribe that waits for storage's word on its single-use token.
+#[derive(Debug)]
+pub(super) struct PendingSubscribe {
+    written: Box<str>,
+    /// What follows where the token was not used before.
+    verdict: Result<Granted, ProtocolError>,
+}
+
+/// A subscription that has passed all checks.
+#[derive(Debug)]
+struct Granted {
+    channel: Arc<str>,
+    permissions: Option<Arc<Permissions>>,
+    meta: Meta,
+    counted: bool,
+    auto: bool,
+    /// Whether the client asked for what it missed.
+    wants_recovery: bool,
+}
+
+impl<R> Session<R> {
+    /// Checks in the order that section 6 gives: syntax, already subscribed, token, permission,
+    /// presence.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Now,
+        fields: &Fields<'_>,
+        channel: Option<&str>,
+    ) -> Result<Action<'static, R>, ProtocolError> {
+        let written = required_channel(channel)?;
+        let data = fields.object(Field::Data)?;
+        let token = data.as_ref().map(|data| data.string(Field::Token)).transpose()?.flatten();
+        let wants_recovery = data.as_ref().map(wants_recovery).transpose()?.unwrap_or(false);
+        if let Some(repeat) = self.repeat(&self.resolve(written, None)) {
+            return Ok(repeat);
+        }
+
+        let token = token.map(|token| self.subscribe_token(&token, now)).transpose()?;
+        let permissions = token.as_ref().map(|token| &*token.permissions);
+        let channel = Arc::<str>::from(&*self.resolve(written, permissions));
+        if let Some(repeat) = self.repeat(&channel) {
+            return Ok(repeat);
+        }
+        if let Some(alias) = permissions.and_then(|token| token.alias_of(&channel))
+            && self.alias_is_taken(alias, &channel)
+        {
+            return Err(invalid_token("the token's alias is another subscription's already"));
+        }
+        let use_of = token.as_ref().and_then(single_use);
+        let verdict = self.check_subscribe(&channel, token.as_ref(), wants_recovery);
+        match use_of {
+            None => verdict.map(|granted| self.grant(granted)),
+            Some(use_of) => {
+                let spend = verdict.is_ok();
+                self.waiting = Some(PendingSubscribe { written: written.into(), verdict });
+                Ok(Action::UseToken(UseToken { token: use_of, spend }))
+            }
+        }
+    }
+
+    /// Goes on with what waits for [`Action::UseToken`]; `fresh` says that the token had not been
+    /// used before.
+    pub(crate) fn token_used(&mut self, fresh: bool) -> Action<'static, R> {
+        let Some(pending) = self.waiting.take() else { return Action::None };
+        let verdict = if fresh {
+            pending.verdict
+        } else {
+            Err(invalid_token("the token is for a single use and was used before"))
+        };
+        match verdict {
+            Ok(granted) => self.grant(granted),
+            Err(error) => Action::error(Some(pending.written), error),
+        }
+    }
+
+    /// Completes a [`Join`]: the subscription exists from now on, and covers what is published
+    /// after `start`.
+    pub(crate) fn joined(&mut self, channel: &str, registration: R, start: Start) {
+        match self.subscriptions.get_mut(channel) {
+            Some(subscription) => subscription.active = Some(Active { registration, start }),
+            None => debug_assert!(false, "joined a channel that was not to be joined"),
+        }
+    }
+
+    pub(super) fn auto_subscribe(&mut self, channel: &str) -> Action<'static, R> {
+        let grants = self.tokens(None).channel(channel);
+        if names::is_presence(channel) && is_anonymous(&self.meta) {
+            return Action::error(Some(channel.into()), user_id_required());
+        }
+        self.grant(Granted {
+            channel: channel.into(),
+            permissions: None,
+            meta: self.meta.clone(),
+            counted: !grants.omit_from_sub_count,
+            auto: true,
+            wants_recovery: false,
+        })
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        channel: Option<&str>,
+    ) -> Result<Action<'static, R>, ProtocolError> {
+        let written = required_channel(channel)?;
+        let channel = self.resolve(written, None).into_owned();
+        let removed = self.subscriptions.active(&channel).is_some();
+        let removed = removed.then(|| self.subscriptions.remove(&channel)).flatten();
+        let Some((channel, Subscription { alias, meta, active: Some(active), .. })) = removed
+        else {
+            return Err(not_subscribed(written));
+        };
+        let farewell = Event::Unsubscribed { channel, alias, meta };
+        Ok(Action::Leave(Leave { registration: active.registration, farewell }))
+    }
+
+    /// The tokens in force on a channel, with those of its subscription.
+    pub(super) fn tokens<'s>(&'s self, subscribe: Option<&'s Permissions>) -> Grants<'s> {
+        Grants { connect: &self.permissions, subscribe }
+    }
+
+    /// What is said where the connection is subscribed already. Unlike every other error it names
+    /// the real channel (section 4).
+    fn repeat(&self, channel: &str) -> Option<Action<'static, R>> {
+        let message = format!("this connection is subscribed to {channel:?} already");
+        let error = ProtocolError::new(Code::AlreadySubscribed, message);
+        self.subscriptions.contains(channel).then(|| Action::error(Some(channel.into()), error))
+    }
+
+    /// Verifies a token that came with a subscribe.
+    fn subscribe_token(&self, token: &str, now: Now) -> Result<Token, ProtocolError> {
+        let token = self
+            .settings
+            .verifier
+            .verify(token, now.wall)
+            .map_err(|error| invalid_token(error.to_string()))?;
+        if !token.has_scope(Scope::Subscribe) {
+            return Err(invalid_token("the token's scope must contain \"subscribe\""));
+        }
+        let belongs = match &token.connection_id {
+            Some(id) => **id == *self.id,
+            None => token
+                .uid
+                .as_ref()
+                .is_some_and(|uid| !uid.is_empty() && self.meta.uid.as_ref() == Some(uid)),
+        };
+        if !belongs {
+            return Err(invalid_token(
+                "the token's connectionId must be this connection's or, without one, its uid",
+            ));
+        }
+        Ok(token)
+    }
+
+    fn check_subscribe(
+        &self,
+        channel: &Arc<str>,
+        token: Option<&Token>,
+        wants_recovery: bool,
+    ) -> Result<Granted, ProtocolError> {
+        let permissions = token.map(|token| Arc::clone(&token.permissions));
+        let grants = self.tokens(permissions.as_deref()).channel(channel);
+        if grants.subscribe != Decision::Granted {
+            return Err(ProtocolError::new(
+                Code::SubscribePermissionDenied,
+                format!("no token in force grants \"subscribe\" on {channel:?}"),
+            ));
+        }
+        if self.subscriptions.len() >= self.settings.max_subscriptions {
+            return Err(ProtocolError::new(
+                Code::SubscribePermissionDenied,
+                format!(
+                    "a connection may have at most {} subscriptions",
+                    self.settings.max_subscriptions
+                ),
+            ));
+        }
+        let meta = Meta {
+            uid: token.and_then(|token| token.uid.clone()).or_else(|| self.meta.uid.clone()),
+            umd: token.and_then(|token| token.umd.clone()).or_else(|| self.meta.umd.clone()),
+        };
+        if names::is_presence(channel) && is_anonymous(&meta) {
+            return Err(user_id_required());
+        }
+        Ok(Granted {
+            channel: Arc::clone(channel),
+            permissions,
+            meta,
+            counted: !grants.omit_from_sub_count,
+            auto: false,
+            wants_recovery,
+        })
+    }
+
+    /// Makes the subscription, not active yet, and asks for its registration.
+    fn grant(&mut self, granted: Granted) -> Action<'static, R> {
+        let Granted { channel, permissions, meta, counted, auto, wants_recovery } = granted;
+        let (alias, alias_is_own) = self.alias_for(&channel, permissions.as_deref());
+        let confirmation = Subscribed {
+            channel: Arc::clone(&channel),
+            alias: alias.clone(),
+            auto,
+            // Nothing is replayed by this version, and saying so is always truthful.
+            recovered: wants_recovery.then_some(false),
+            meta: meta.clone(),
+        };
+        let grants = GrantCache::default();
+        let subscription =
+            Subscription { permissions, alias, alias_is_own, meta, grants, active: None };
+        self.subscriptions.insert(Arc::clone(&channel), subscription);
+        Action::Join(Join { channel, confirmation, counted })
+    }
+}
+
+/// Whether the client named the last message that it knows. An empty id is as none (protocol,
+/// introduction); one that is no id can't be answered with anything but an error.
+fn wants_recovery(data: &Fields<'_>) -> Result<bool, ProtocolError> {
+    match data.string(Field::After)? {
+        None => Ok(false),
+        Some(id) if id.is_empty() => Ok(false),
+        Some(id) => id.parse::<MessageId>().map(|_| true).map_err(|error| {
+            ProtocolError::new(Code::InvalidMessageId, format!("\"after\": {error}"))
+        }),
+    }
+}
+
+/// Members of presence channels are told apart by their uid (section 6.1).
+fn is_anonymous(meta: &Meta) -> bool {
+    meta.uid.as_ref().is_none_or(|uid| uid.is_empty())
+}
+
+fn user_id_required() -> ProtocolError {
+    let message = "presence channels need a token with a uid";
+    ProtocolError::new(Code::PresenceUserIdRequired, message)
+}
+
+/// How storage knows a single-use token.
+pub(crate) fn single_use(token: &Token) -> Option<TokenUse> {
+    let jti = token.single_use.then_some(token.jti.as_deref()).flatten()?;
+    Some(TokenUse { key: token.key.to_string(), jti: jti.to_owned(), expires_at: token.expires_at })
+}
+
+pub(super) fn not_subscribed(channel: &str) -> ProtocolError {
+    ProtocolError::new(
+        Code::NotSubscribed,
+        format!("this connection is not subscribed to {channel:?}"),
+    )
+}
+
+fn invalid_token(message: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
+    ProtocolError::new(Code::InvalidSubscribeToken, message)
+}

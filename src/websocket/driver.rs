@@ -1,0 +1,274 @@
+//! One connection's task: between its socket, its session and its mailbox.
+
+use super::outbox::Outbox;
+use super::reader::{Incoming, Reader};
+use crate::auth::Token;
+use crate::broker::{Connection, Core, Wait};
+use crate::protocol::frame::close_frame;
+use crate::session::{Action, CloseReason, Now};
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// How long a client may take to answer a close, and to read what comes before it.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// Messages read in one turn, before what they caused is written.
+const MESSAGES_PER_TURN: usize = 32;
+/// Turns before other tasks have theirs.
+const TURNS: usize = 8;
+
+/// Serves a connection from its welcome to its end.
+pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
+    let connection = match core.open(&token) {
+        Ok(connection) => Open { core: Arc::clone(core), connection },
+        Err(_) => {
+            tracing::error!("a connection was refused: the system gives no random numbers");
+            return;
+        }
+    };
+    drop(token);
+    let mut driver = Driver {
+        open: &connection,
+        io: TokioIo::new(upgraded),
+        reader: Reader::new(core.settings.max_inbound_message),
+        outbox: Outbox::default(),
+        wait: None,
+        last_sent: core.clock.now(),
+        phase: Phase::Open,
+        said_all: false,
+    };
+    let mut timer = pin!(tokio::time::sleep_until(driver.next_deadline()));
+    poll_fn(|context| driver.poll(timer.as_mut(), context)).await;
+    // TLS wants to say goodbye too; a client that is gone is not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(1), driver.io.shutdown()).await;
+}
+
+/// A connection that ends when this is dropped, however its task does.
+struct Open {
+    core: Arc<Core>,
+    connection: Arc<Connection>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.core.ended(&self.connection);
+    }
+}
+
+struct Driver<'a, S> {
+    open: &'a Open,
+    io: S,
+    reader: Reader,
+    outbox: Outbox,
+    /// What has to end before the next message is read.
+    wait: Option<Wait>,
+    last_sent: Now,
+    phase: Phase,
+    /// Whether the sending side was shut down.
+    said_all: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A close frame is on its way, and the client's is awaited.
+    Closing,
+    /// As `Closing`, but what comes in can't be read as frames any more. It is read all the same:
+    /// closing a socket with unread bytes resets it, and the close frame may be lost by that.
+    Discarding,
+    /// Both close frames are known; what is left to write is written.
+    Closed,
+}
+
+/// The connection is over.
+struct Ended;
+
+/// Whether anything was done.
+type Turn = Result<bool, Ended>;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
+    fn poll(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            match self.turn(timer.as_mut(), context) {
+                Err(Ended) => return Poll::Ready(()),
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+            }
+        }
+        // Others have their turn, and this task comes back.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn turn(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
+        self.write(timer.as_mut(), context)?;
+        let read = self.read(timer.as_mut(), context)?;
+        Ok(self.tick(timer, context)? | read)
+    }
+
+    /// Writes what the mailbox holds, for as long as the socket takes it. New mail is taken only
+    /// when all that was taken before is written, so that the mailbox's budget bounds both.
+    fn write(
+        &mut self,
+        mut timer: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Ended> {
+        loop {
+            self.take_mail(timer.as_mut(), context);
+            if self.outbox.is_empty() {
+                break;
+            }
+            match self.outbox.poll_write(&mut self.io, context) {
+                Poll::Ready(Ok(())) => self.last_sent = self.open.core.clock.now(),
+                Poll::Ready(Err(_)) => return Err(Ended),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if self.phase == Phase::Closed { Err(Ended) } else { Ok(()) }
+    }
+
+    fn take_mail(&mut self, timer: Pin<&mut Sleep>, context: &Context<'_>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        let mailbox = self.open.connection.mailbox();
+        if let Some(reason) = mailbox.take(self.outbox.queue(), context) {
+            self.close(reason, timer);
+        }
+    }
+
+    /// Starts the closing handshake (RFC 6455 section 7).
+    fn close(&mut self, reason: CloseReason, mut timer: Pin<&mut Sleep>) {
+        if reason == CloseReason::SlowConsumer {
+            self.outbox.clear();
+        }
+        self.outbox.queue().push_back(close_frame(reason.code(), reason.text()));
+        self.wait = None;
+        self.open.core.unsubscribe_all(&self.open.connection);
+        self.phase = Phase::Closing;
+        timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
+    }
+
+    fn read(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
+        for done in 0..MESSAGES_PER_TURN {
+            if let Some(wait) = &mut self.wait {
+                match wait.as_mut().poll(context) {
+                    Poll::Ready(()) => self.wait = None,
+                    Poll::Pending => return Ok(done > 0),
+                }
+            }
+            match self.phase {
+                Phase::Open | Phase::Closing => {}
+                Phase::Discarding => return Ok(self.discard(context)? | (done > 0)),
+                Phase::Closed => return Ok(true),
+            }
+            let mut replies = Vec::new();
+            match self.reader.poll_next(&mut self.io, &mut replies, context) {
+                Poll::Pending => return Ok(done > 0),
+                Poll::Ready(Incoming::Lost) => return Err(Ended),
+                Poll::Ready(incoming) if self.phase == Phase::Open => {
+                    self.handle(incoming, replies, timer.as_mut());
+                }
+                // The client's last words before its close are not looked at any more.
+                Poll::Ready(Incoming::Closed) => self.phase = Phase::Closed,
+                Poll::Ready(Incoming::Broken(_)) => self.phase = Phase::Discarding,
+                Poll::Ready(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn handle(&mut self, incoming: Incoming, replies: Vec<u8>, mut timer: Pin<&mut Sleep>) {
+        let Open { core, connection } = self.open;
+        let now = core.clock.now();
+        match incoming {
+            Incoming::Text(text) => {
+                let action = connection.session().lock().handle_text(now, &text);
+                self.wait = core.perform(connection, action);
+            }
+            Incoming::Binary => {
+                let action = connection.session().lock().handle_binary(now);
+                self.wait = core.perform(connection, action);
+            }
+            Incoming::Control => {
+                connection.session().lock().touch(now);
+                if !replies.is_empty() {
+                    // By the mailbox, whose budget bounds what a client that never reads can
+                    // make the server keep by pinging it.
+                    connection.mailbox().push(Bytes::from(replies));
+                }
+            }
+            Incoming::Closed => {
+                self.outbox.queue().push_back(Bytes::from(replies));
+                self.phase = Phase::Closed;
+                timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
+            }
+            Incoming::Broken(reason) => {
+                self.close(reason, timer);
+                self.phase = Phase::Discarding;
+            }
+            Incoming::Lost => {}
+        }
+    }
+
+    fn discard(&mut self, context: &mut Context<'_>) -> Turn {
+        if self.outbox.is_empty() && !self.said_all {
+            // The client, which may be waiting for the end, sees it and closes.
+            match Pin::new(&mut self.io).poll_shutdown(context) {
+                Poll::Ready(Ok(())) => self.said_all = true,
+                Poll::Ready(Err(_)) => return Err(Ended),
+                Poll::Pending => {}
+            }
+        }
+        let mut buffer = [0; 1024];
+        for _ in 0..MESSAGES_PER_TURN {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Err(Ended),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does what is due by time.
+    fn tick(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
+        if timer.as_mut().poll(context).is_pending() {
+            return Ok(false);
+        }
+        if self.phase != Phase::Open {
+            return Err(Ended);
+        }
+        let Open { core, connection } = self.open;
+        let now = core.clock.now();
+        connection.session().lock().touch(self.last_sent);
+        loop {
+            let due = connection.session().lock().handle_timeout(now);
+            let Some(action) = due else { break };
+            let closes = matches!(action, Action::Close(_));
+            let wait = core.perform(connection, action);
+            debug_assert!(wait.is_none(), "nothing that is due by time waits");
+            if closes {
+                break;
+            }
+        }
+        timer.as_mut().reset(self.next_deadline());
+        Ok(true)
+    }
+
+    /// When the session next wants to be called. Deadlines only move back, so the timer is not
+    /// touched for every frame: it looks again when it fires.
+    fn next_deadline(&self) -> Instant {
+        let Open { core, connection } = self.open;
+        let due = connection.session().lock().next_timeout();
+        Instant::now() + due.saturating_sub(core.clock.now().steady)
+    }
+}

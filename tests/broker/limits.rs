@@ -1,0 +1,88 @@
+//! Bounds of a connection (protocol sections 2, 5 and 13), and frames that break RFC 6455.
+
+use crate::client::Client;
+use crate::server::{Server, builder, until};
+use crate::token::chat;
+use fanfare::Message;
+use serde_json::json;
+use tokio_tungstenite::tungstenite;
+
+#[tokio::test]
+async fn a_message_over_the_limit_closes_with_1009() {
+    let server = Server::start().await;
+    let mut jim = Client::connect(&server, &chat("jim")).await;
+    jim.send_text(&" ".repeat(64 << 10)).await;
+    assert_eq!(jim.next().await["error"]["code"], "INVALID_MESSAGE");
+    jim.send_text(&" ".repeat((64 << 10) + 1)).await;
+    assert_eq!(jim.close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn broken_frames_close_with_the_code_that_says_how() {
+    // Text that is no UTF-8; a frame without a mask; a reserved opcode.
+    let invalid_text: &[u8] = &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28];
+    for (bytes, code) in
+        [(invalid_text, 1007), (&[0x81, 0x01, b'x'], 1002), (&[0x83, 0x80, 0, 0, 0, 0], 1002)]
+    {
+        let server = Server::start().await;
+        let mut jim = Client::connect(&server, &chat("jim")).await;
+        jim.send_raw(bytes).await;
+        assert_eq!(jim.close_code().await, code);
+        drop(jim);
+        until(|| server.broker.connection_count() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn binary_frames_are_errors_and_ping_frames_are_answered() {
+    let server = Server::start().await;
+    let mut jim = Client::connect(&server, &chat("jim")).await;
+    jim.send_frame(tungstenite::Message::binary(&b"{}"[..])).await;
+    assert_eq!(jim.next().await["error"]["code"], "INVALID_MESSAGE");
+    jim.send_frame(tungstenite::Message::Ping("abc".into())).await;
+    let pong = jim.next_frame().await.unwrap().unwrap();
+    assert_eq!(pong, tungstenite::Message::Pong("abc".into()));
+}
+
+#[tokio::test]
+async fn a_client_s_close_is_answered() {
+    let server = Server::start().await;
+    let mut jim = Client::subscribed(&server, &chat("jim"), "c").await;
+    let close = tungstenite::protocol::CloseFrame { code: 1000.into(), reason: "bye".into() };
+    jim.send_frame(tungstenite::Message::Close(Some(close))).await;
+    assert_eq!(jim.close_code().await, 1000);
+    until(|| server.broker.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_slow_consumer_is_closed_with_4429_and_the_others_get_everything() {
+    let server = Server::with(builder().max_queued_bytes(64 << 10)).await;
+    let mut slow = Client::subscribed(&server, &chat("slow"), "c").await;
+    let mut quick = Client::subscribed(&server, &chat("quick"), "c").await;
+    let data = "x".repeat(30_000);
+    // Until the slow one, which reads nothing, is cut off: sockets hold a few megabytes.
+    let mut sent = 0_u64;
+    while server.broker.channel_info("c").unwrap().subscriptions_count() == 2 {
+        let message = Message::new("c", "e").data(&json!({"number": sent, "data": data}));
+        server.broker.publish(message).await.unwrap();
+        assert_eq!(quick.next().await["data"]["number"], sent);
+        sent += 1;
+        assert!(sent < 100_000, "the slow consumer was never cut off");
+    }
+    assert_eq!(slow.close_code().await, 4429);
+}
+
+#[tokio::test]
+async fn fragmented_messages_are_put_together() {
+    let server = Server::start().await;
+    let mut jim = Client::connect(&server, &chat("jim")).await;
+    let (first, second) = (br#"{"event":"hots"#, br#"ock.ping"}"#);
+    let frame = |head: u8, text: &[u8]| {
+        let mut frame = vec![head, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
+        frame.extend_from_slice(text);
+        frame
+    };
+    jim.send_raw(&frame(0x01, first)).await;
+    jim.send_raw(&frame(0x80, second)).await;
+    assert_eq!(jim.next().await["event"], "hotsock.pong");
+}

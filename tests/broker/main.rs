@@ -1,0 +1,13 @@
+//! The whole broker over real sockets, section by section of the protocol.
+
+#![allow(unreachable_pub)] // a test is a crate of its own
+
+mod client;
+mod client_api;
+mod connecting;
+mod limits;
+mod messaging;
+mod mounting;
+mod server;
+mod server_api;
+mod token;

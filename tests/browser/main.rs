@@ -1,0 +1,18 @@
+//! The chat page and its client in a real browser, with the standalone broker behind them.
+//!
+//! These tests need Chromium and ChromeDriver, which `./test.sh` installs. Without them they fail.
+#![cfg(unix)]
+
+mod broker;
+mod chat;
+mod driver;
+mod fanfare_js;
+mod page;
+mod recovery;
+
+#[allow(dead_code)]
+#[path = "../standalone/client.rs"]
+mod client;
+#[allow(dead_code)]
+#[path = "../standalone/process.rs"]
+mod process;

@@ -1,0 +1,28 @@
+//! The standalone broker as its users meet it: a process, its options, its files and its signals.
+#![cfg(unix)]
+
+mod client;
+mod demo;
+mod ending;
+mod process;
+mod settings;
+mod start;
+mod token;
+mod wrong_options;
+
+/// Modules of the example whose own tests run here, since Cargo runs none inside of examples.
+#[allow(dead_code)]
+#[path = "../../examples/broker/announcement.rs"]
+mod announcement;
+#[allow(dead_code)]
+#[path = "../../examples/broker/failure.rs"]
+mod failure;
+#[allow(dead_code)]
+#[path = "../../examples/broker/key_files.rs"]
+mod key_files;
+#[allow(dead_code)]
+#[path = "../../examples/broker/keys.rs"]
+mod keys;
+#[allow(dead_code)]
+#[path = "../../examples/broker/options.rs"]
+mod options;
