@@ -7,7 +7,10 @@ mod protocol;
 mod session;
 mod websocket;
 
-pub use auth::{Algorithm, KeyError, VerifyingKey};
+pub use auth::{
+    Algorithm, ChannelClaims, Claims, KeyError, MessageClaims, SignError, SigningKey,
+    StorageClaims, UnknownAlgorithm, VerifyingKey,
+};
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, Error, History, HistoryMessage, HistoryQuery,
     Message, Published,

@@ -4,6 +4,7 @@ use super::error::{Code, ProtocolError};
 
 pub(crate) const MAX_CHANNEL_CHARS: usize = 256;
 pub(crate) const MAX_EVENT_CHARS: usize = 128;
+pub(crate) const MAX_KEY_CHARS: usize = 128;
 pub(crate) const MAX_UID_CHARS: usize = 128;
 pub(crate) const MAX_UMD_BYTES: usize = 1024;
 pub(crate) const MAX_DATA_BYTES: usize = 32 * 1024;
@@ -44,6 +45,11 @@ pub(crate) fn check_event(name: &str) -> Result<(), ProtocolError> {
     Err(ProtocolError::new(Code::InvalidEventName, format!("the event name {problem}")))
 }
 
+/// Whether a text can be a reaction.
+pub(crate) fn is_reaction(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && !text.trim().is_empty() && !text.contains('#')
+}
+
 /// Whether a text has more than `max` characters; looks at no more than it must.
 pub(crate) fn longer_than(text: &str, max: usize) -> bool {
     text.len() > max && text.chars().nth(max).is_some()
@@ -65,6 +71,16 @@ mod tests {
         }
         for bad in ["", "a*", "#a", "a,b", "a b", "a\u{a0}b", "a\n", &"ä".repeat(257)] {
             assert_eq!(check_channel(bad).unwrap_err().code, Code::InvalidChannelName, "{bad}");
+        }
+    }
+
+    #[test]
+    fn section_2_reactions() {
+        for good in ["👍", "+1", " a ", &"r".repeat(100)] {
+            assert!(is_reaction(good), "{good}");
+        }
+        for bad in ["", " ", "\u{a0}", "a#b", &"r".repeat(101), &"👍".repeat(26)] {
+            assert!(!is_reaction(bad), "{bad}");
         }
     }
 

@@ -1,0 +1,137 @@
+//! A verified token's claims (protocol section 3).
+
+use super::permissions::Permissions;
+use super::reader::{ClaimError, Object};
+use super::regex_cache::RegexCache;
+use crate::protocol::names;
+use bytes::Bytes;
+use fanfare_storage::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a token can be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Opening a connection.
+    Connect,
+    /// Subscribing to a channel.
+    Subscribe,
+    /// Changing a user's metadata.
+    Umd,
+}
+
+impl Scope {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Subscribe => "subscribe",
+            Self::Umd => "umd",
+        }
+    }
+}
+
+/// A token whose signature was verified and whose claims are all well formed.
+#[derive(Debug)]
+pub(crate) struct Token {
+    scopes: Vec<Scope>,
+    pub(crate) uid: Option<Arc<str>>,
+    /// JSON text; `None` where it is absent or null.
+    pub(crate) umd: Option<Bytes>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) jti: Option<Arc<str>>,
+    pub(crate) single_use: bool,
+    pub(crate) connection_id: Option<Arc<str>>,
+    pub(crate) keep_alive: bool,
+    /// Seconds.
+    pub(crate) heartbeat_timeout: Option<u16>,
+    pub(crate) permissions: Arc<Permissions>,
+    /// Which key verified the token.
+    pub(crate) key: Arc<str>,
+}
+
+impl Token {
+    pub(crate) fn has_scope(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// Reads the claims, all of which must be well formed, whichever are used.
+    pub(super) fn parse(
+        claims: &Object<'_>,
+        key: Arc<str>,
+        regexes: &RegexCache,
+    ) -> Result<Self, ClaimError> {
+        claims.numeric_date("iat")?;
+        claims.string("iss")?;
+        claims.strings("aud")?;
+        claims.boolean("umdUpdate")?;
+        claims.boolean("umdPropagate")?;
+        let jti = claims.string("jti")?;
+        let single_use = claims.boolean("singleUse")?.unwrap_or(false);
+        if single_use && jti.as_ref().is_none_or(String::is_empty) {
+            return Err(ClaimError::at("singleUse", "needs the claim jti"));
+        }
+        let permissions = match claims.object("channels")? {
+            Some(channels) => {
+                Permissions::parse(&channels, regexes).map_err(|error| error.within("channels"))?
+            }
+            None => Permissions::default(),
+        };
+        Ok(Self {
+            scopes: scopes(claims)?,
+            uid: uid(claims)?,
+            umd: umd(claims)?,
+            expires_at: date(claims, "exp")?.ok_or_else(|| ClaimError::at("exp", "is required"))?,
+            not_before: date(claims, "nbf")?,
+            jti: jti.map(Arc::from),
+            single_use,
+            connection_id: claims.string("connectionId")?.map(Arc::from),
+            keep_alive: claims.boolean("keepAlive")?.unwrap_or(false),
+            heartbeat_timeout: heartbeat_timeout(claims)?,
+            permissions: Arc::new(permissions),
+            key,
+        })
+    }
+}
+
+fn scopes(claims: &Object<'_>) -> Result<Vec<Scope>, ClaimError> {
+    let text = claims.string("scope")?.ok_or_else(|| ClaimError::at("scope", "is required"))?;
+    let all = [Scope::Connect, Scope::Subscribe, Scope::Umd];
+    Ok(all.into_iter().filter(|scope| text.split(' ').any(|one| one == scope.name())).collect())
+}
+
+fn uid(claims: &Object<'_>) -> Result<Option<Arc<str>>, ClaimError> {
+    let uid = claims.string("uid")?;
+    if uid.as_ref().is_some_and(|uid| names::longer_than(uid, names::MAX_UID_CHARS)) {
+        return Err(ClaimError::at("uid", "must have at most 128 characters"));
+    }
+    Ok(uid.map(Arc::from))
+}
+
+fn umd(claims: &Object<'_>) -> Result<Option<Bytes>, ClaimError> {
+    let Some(umd) = claims.raw("umd").filter(|umd| *umd != "null") else { return Ok(None) };
+    if umd.len() > names::MAX_UMD_BYTES {
+        return Err(ClaimError::at("umd", "must be at most 1024 bytes of JSON"));
+    }
+    Ok(Some(Bytes::copy_from_slice(umd.as_bytes())))
+}
+
+fn heartbeat_timeout(claims: &Object<'_>) -> Result<Option<u16>, ClaimError> {
+    let seconds = claims.integer("heartbeatTimeout")?;
+    seconds
+        .map(|seconds| u16::try_from(seconds).ok().filter(|seconds| (5..=600).contains(seconds)))
+        .map(|seconds| {
+            seconds.ok_or_else(|| ClaimError::at("heartbeatTimeout", "must be 5 to 600 seconds"))
+        })
+        .transpose()
+}
+
+/// A moment in whole milliseconds; what lies before 1970 is 1970, and what is too late to be
+/// represented is the end of time.
+fn date(claims: &Object<'_>, name: &str) -> Result<Option<Timestamp>, ClaimError> {
+    let seconds = claims.numeric_date(name)?;
+    Ok(seconds.map(|seconds| {
+        let since = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        Timestamp::EPOCH + since
+    }))
+}
