@@ -29,6 +29,7 @@
 //! case but the model's writes to a fresh store.
 
 mod build;
+pub mod crash;
 mod entries;
 mod expiry;
 mod lifecycle;
@@ -56,6 +57,12 @@ pub trait Harness: Send + Sync + 'static {
     /// [`Durability::Volatile`] must have this.
     async fn reopen(&self) -> Option<Arc<dyn Storage>> {
         None
+    }
+
+    /// How many random sequences of operations are compared with the model, each on a fresh
+    /// store, where the environment's `PROPTEST_CASES` does not say. Fewer suit a slow store.
+    fn model_cases(&self) -> u32 {
+        128
     }
 
     /// Another node's handle on the store last created. Stores that claim to be
