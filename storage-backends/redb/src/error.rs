@@ -23,20 +23,10 @@ pub(crate) fn from_redb(error: impl Into<redb::Error>) -> Error {
 }
 
 pub(crate) fn from_io(error: io::Error) -> Error {
-    let (kind, message) = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            (ErrorKind::Full, "there is no room on the disk")
-        }
-        // What redb says of a file that is not its own.
-        io::ErrorKind::InvalidData => (ErrorKind::Corrupt, "the file is no redb database"),
-        _ => (ErrorKind::Unavailable, "reading or writing failed"),
-    };
-    let is_lasting = matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::NotADirectory
-    );
-    let failed = Error::new(kind, "engine", message).with_source(error);
-    if is_lasting { failed.with_retryable(false) } else { failed }
+    // What redb says of a file that is not its own.
+    if error.kind() == io::ErrorKind::InvalidData {
+        let message = "the file is no redb database";
+        return Error::new(ErrorKind::Corrupt, "engine", message).with_source(error);
+    }
+    Error::from_io("engine", error)
 }

@@ -20,8 +20,8 @@
 //! | [`Written`](Durability::Written) | the same, without `fsync` | loses nothing that was acknowledged | may lose what was written in the last half minute or so, and, since the system writes pages back in any order, **may leave a file that can't be opened** |
 //! | [`Lazy`](Durability::Lazy) | `Durability::None`, and once a second `Durability::Immediate` | loses up to about the last second | the same |
 //!
-//! `Written` is for stores that can be made anew. `Lazy` loses more to a crash of the process but
-//! never the store. [`Volatile`](Durability::Volatile) is served as `Lazy`. Closing the store
+//! `Written` is for stores that can be made anew. `Lazy` loses more to a crash of the process, and
+//! to a disk that fails, but never the store. [`Volatile`](Durability::Volatile) is served as `Lazy`. Closing the store
 //! syncs it in every setting.
 //!
 //! After a crash the next opening walks the whole file to check it, which takes time in

@@ -36,6 +36,7 @@ fn a_directory_that_can_not_be_made_is_named() {
     for dir in [file.clone(), file.join("below")] {
         let error = RedbStorage::open(&dir).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(!error.is_retryable());
         assert!(text(&error).contains(dir.to_str().unwrap()), "{}", text(&error));
     }
     let taken = dir.path().join("taken");
