@@ -29,6 +29,10 @@ pub(crate) struct Shared {
     /// Calls of `apply` that began.
     pub(crate) begun: AtomicUsize,
     pub(crate) synced: AtomicUsize,
+    /// Keys that scans visited.
+    pub(crate) visited: AtomicUsize,
+    /// Keys that `apply` wrote or removed.
+    pub(crate) written: AtomicUsize,
 }
 
 impl Shared {
@@ -45,12 +49,12 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct MapEngine(pub(crate) Arc<Shared>);
 
-struct MapView<'a>(RwLockReadGuard<'a, Data>);
+struct MapView<'a>(RwLockReadGuard<'a, Data>, &'a Shared);
 
 impl Engine for MapEngine {
     fn view(&self) -> Result<Box<dyn View + '_>> {
         assert_ne!(self.0.mood(), Mood::PanicsWhenRead, "as the test wants");
-        Ok(Box::new(MapView(self.0.data.read().unwrap())))
+        Ok(Box::new(MapView(self.0.data.read().unwrap(), &self.0)))
     }
 
     fn apply(&self, changes: &Changes) -> Result<()> {
@@ -66,6 +70,7 @@ impl Engine for MapEngine {
         self.0.applied.fetch_add(1, Ordering::SeqCst);
         let mut data = self.0.data.write().unwrap();
         for (key, value) in changes.iter() {
+            self.0.written.fetch_add(1, Ordering::SeqCst);
             match value {
                 Some(value) => data.insert(key.to_vec(), value.to_vec()),
                 None => data.remove(key),
@@ -94,6 +99,7 @@ impl View for MapView<'_> {
             Order::Ascending => range.next(),
             Order::Descending => range.next_back(),
         } {
+            self.1.visited.fetch_add(1, Ordering::SeqCst);
             if visit(key, value)?.is_break() {
                 break;
             }

@@ -1,6 +1,7 @@
 //! The storage over an engine of keys and values: the conformance suite on a map, and what
 //! happens when the engine is slow, fails, panics or is damaged.
 
+mod costs;
 mod engine;
 mod faults;
 
