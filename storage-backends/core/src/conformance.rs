@@ -29,6 +29,7 @@
 //! case but the model's writes to a fresh store.
 
 mod build;
+pub mod crash;
 mod entries;
 mod expiry;
 mod lifecycle;
@@ -56,6 +57,12 @@ pub trait Harness: Send + Sync + 'static {
     /// [`Durability::Volatile`] must have this.
     async fn reopen(&self) -> Option<Arc<dyn Storage>> {
         None
+    }
+
+    /// How many random sequences of operations are compared with the model, each on a fresh
+    /// store, where the environment's `PROPTEST_CASES` does not say. Fewer suit a slow store.
+    fn model_cases(&self) -> u32 {
+        128
     }
 
     /// Another node's handle on the store last created. Stores that claim to be
@@ -166,6 +173,7 @@ cases! { $
         repeats_of_unstored_messages_are_dropped
         repeats_do_not_prolong_their_window
         repeats_outlive_their_message
+        renewed_windows_survive_sweeps
         repeats_are_told_whatever_their_id
     }
     pages {
@@ -186,6 +194,7 @@ cases! { $
         gone_tells_what_a_page_passes
         gone_is_remembered_when_all_is_gone
         ids_do_not_go_back_when_all_is_gone
+        channels_with_content_answer_for_themselves
         sweeps_end_at_their_limit
         sweeps_remove_only_what_expired
         sweeps_announce_entries_that_ask_for_it
@@ -216,6 +225,7 @@ cases! { $
         renewed_entries_live_on
         keys_are_limited
         expired_keys_make_room
+        keys_are_counted_though_the_clock_goes_back
         entries_are_listed_by_key
         entries_are_listed_in_pages
     }

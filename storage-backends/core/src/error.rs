@@ -1,6 +1,6 @@
 use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
 
 /// What storage operations return.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -22,7 +22,8 @@ pub enum ErrorKind {
 }
 
 /// A failed storage operation: its kind, which operation it was, whether a retry can help, and
-/// its source where there is one. Nothing of a failed write was applied.
+/// its source where there is one. Nothing of a failed write was applied, but where the sync itself
+/// failed: then a durable backend may not know.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -44,6 +45,27 @@ impl Error {
             retryable: kind == ErrorKind::Unavailable,
             source: None,
         }
+    }
+
+    /// What a failed system call means: [`ErrorKind::Full`] where there is no room,
+    /// [`ErrorKind::Unavailable`] otherwise, not worth a retry where the path or its permissions
+    /// are wrong.
+    #[must_use]
+    pub fn from_io(operation: &'static str, error: io::Error) -> Self {
+        let (kind, message, retryable) = match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => (ErrorKind::Full, "there is no room", true),
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::AlreadyExists => {
+                (ErrorKind::Unavailable, "the path can't be used", false)
+            }
+            _ => (ErrorKind::Unavailable, "reading or writing failed", true),
+        };
+        Self::new(kind, operation, message).with_retryable(retryable).with_source(error)
     }
 
     /// Says whether the same call may succeed later.

@@ -15,6 +15,7 @@ pub mod conformance;
 mod error;
 mod id;
 mod json;
+pub mod kv;
 mod live_count;
 mod memory;
 mod query;

@@ -33,7 +33,7 @@ impl LiveCount {
 
     pub(crate) fn add(&mut self, expires_at: Option<Timestamp>) {
         if self.counts(expires_at) {
-            self.live += 1;
+            self.live = self.live.saturating_add(1);
             self.next_expiry = self.next_expiry.min(expires_at.unwrap_or(Timestamp::MAX));
         }
     }
@@ -52,6 +52,19 @@ impl LiveCount {
     /// Whether exactly the counted ones are unexpired at `now`.
     pub(crate) fn is_exact(&self, now: Timestamp) -> bool {
         self.counted_at <= now && now < self.next_expiry
+    }
+
+    /// The numbers that a store keeps of it.
+    pub(crate) fn to_parts(self) -> [u64; 3] {
+        [self.live, self.counted_at.as_unix_millis(), self.next_expiry.as_unix_millis()]
+    }
+
+    pub(crate) fn from_parts([live, counted_at, next_expiry]: [u64; 3]) -> Self {
+        Self {
+            live,
+            counted_at: Timestamp::from_unix_millis(counted_at),
+            next_expiry: Timestamp::from_unix_millis(next_expiry),
+        }
     }
 
     fn counts(&self, expires_at: Option<Timestamp>) -> bool {

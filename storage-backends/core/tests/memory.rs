@@ -129,6 +129,21 @@ async fn forgotten_channels_neither_reuse_ids_nor_hide_gaps() {
 }
 
 #[tokio::test]
+async fn channels_are_remembered_for_a_day_after_their_newest_id() {
+    let storage = MemoryStorage::new();
+    let later = NOW + Duration::from_secs(23 * 60 * 60);
+    for (moment, number) in [(NOW, 1), (later, 2)] {
+        let message = MessageId::from_parts(moment, number);
+        let item = publish(message, 1, Retention::Until(moment));
+        storage.commit("room", vec![item], moment).await.unwrap();
+    }
+    storage.sweep(NOW + DAY, 100).await.unwrap();
+    assert!(storage.used() > 0, "it was forgotten an hour after its newest id");
+    storage.sweep(NOW + DAY + DAY, 100).await.unwrap();
+    assert_eq!(storage.used(), 0);
+}
+
+#[tokio::test]
 async fn any_number_of_channels_can_come_and_go() {
     let storage = MemoryStorage::with_capacity(256 * 1024);
     let mut now = NOW;

@@ -244,6 +244,24 @@ pub(super) async fn expired_keys_make_room(subject: Subject) {
     );
 }
 
+pub(super) async fn keys_are_counted_though_the_clock_goes_back(subject: Subject) {
+    let limited =
+        |key: &str, max_keys, seconds| SetEntry { max_keys, ..set_until(key, "1", seconds) };
+    subject
+        .apply("room", [("a", 10), ("b", 20), ("c", 30)].map(|(key, end)| limited(key, 3, end)))
+        .await;
+    let room = subject.one("room", limited("d", 3, 30), after(10)).await;
+    assert_eq!(room, Outcome::EntryChanged(None));
+    subject.commit("room", [clear("c")], after(10)).await;
+    let back = subject.one("room", limited("e", 3, 30), after(9)).await;
+    assert_eq!(back, Outcome::LimitReached, "a, b and d are there again");
+
+    subject.apply("swept", [limited("a", 1, 10)]).await;
+    subject.sweep(after(10)).await;
+    let back = subject.one("swept", limited("b", 1, 30), after(9)).await;
+    assert_eq!(back, Outcome::EntryChanged(None), "what was swept is gone for good");
+}
+
 pub(super) async fn entries_are_listed_by_key(subject: Subject) {
     let mut names = odd_names();
     for (number, name) in names.iter().enumerate() {

@@ -135,6 +135,37 @@ pub(super) async fn ids_do_not_go_back_when_all_is_gone(subject: Subject) {
     assert_eq!(subject.one("room", forever(6), after(900_000)).await, Outcome::Applied);
 }
 
+pub(super) async fn channels_with_content_answer_for_themselves(subject: Subject) {
+    let contents =
+        [Item::from(forever(1)), repeatable(1, "key", 10_000_000).into(), set("key", "1").into()];
+    for (number, content) in contents.into_iter().enumerate() {
+        let channel = format!("room.{number}");
+        subject.apply(&channel, [content]).await;
+        subject.commit(&channel, [until(2, 10)], NOW).await;
+    }
+    // Many, since a store may join its channels in parts.
+    for number in 0..300 {
+        subject.apply(&format!("elsewhere.{number}"), [until(1000, 10)]).await;
+    }
+    for days in 0..5 {
+        let now = after(10 + days * 86_400);
+        subject.sweep(now).await;
+        for number in 0..3 {
+            let channel = format!("room.{number}");
+            let next = 3 + u128::from(days);
+            let query = MessageQuery { from: id(next), now, ..everything() };
+            assert_eq!(subject.page(&channel, query).await.gone, None, "{channel}, day {days}");
+            let published = subject.one(&channel, kept(next, Retention::None), now).await;
+            assert_eq!(published, Outcome::Applied, "{channel}, day {days}");
+        }
+    }
+    let now = after(500_000);
+    assert_eq!(subject.ids("room.0", now).await, [id(1)]);
+    let again = subject.one("room.1", repeatable(2000, "key", 10_000_000), now).await;
+    assert_eq!(again, Outcome::Duplicate(id(1)));
+    assert!(subject.entry("room.2", "key", now).await.is_some());
+}
+
 pub(super) async fn sweeps_end_at_their_limit(subject: Subject) {
     for number in 0..50 {
         let channel = format!("room.{}", number % 5);

@@ -216,6 +216,14 @@ pub(super) async fn repeats_outlive_their_message(subject: Subject) {
     assert_eq!(subject.one("room", repeatable(2, "a", 20), after(10)).await, Outcome::Applied);
 }
 
+pub(super) async fn renewed_windows_survive_sweeps(subject: Subject) {
+    subject.apply("room", [repeatable(1, "a", 10)]).await;
+    assert_eq!(subject.one("room", repeatable(2, "a", 30), after(15)).await, Outcome::Applied);
+    subject.sweep(after(16)).await;
+    let again = subject.one("room", repeatable(3, "a", 40), after(16)).await;
+    assert_eq!(again, Outcome::Duplicate(id(2)), "the former window's end is not this one's");
+}
+
 pub(super) async fn repeats_are_told_whatever_their_id(subject: Subject) {
     subject.apply("room", [repeatable(5, "a", 10)]).await;
     let stale = subject.one("room", repeatable(1, "a", 10), NOW).await;

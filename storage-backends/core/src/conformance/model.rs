@@ -9,13 +9,10 @@ use crate::{
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Cases, where the environment's `PROPTEST_CASES` does not say.
-const CASES: u32 = 128;
-
 pub(super) async fn random_operations_agree_with_the_model(subject: Subject) {
     let mut config = Config { failure_persistence: None, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
+        config.cases = subject.harness.model_cases();
     }
     let runtime = tokio::runtime::Handle::current();
     let harness = subject.harness.clone();

@@ -1,0 +1,138 @@
+//! Reading a channel.
+
+use super::channel::head;
+use super::keys::ChannelKeys;
+use super::{View, record};
+use crate::{
+    Entry, EntryQuery, ListedMessage, MessageId, MessagePage, MessageQuery, Order, Reaction,
+    ReactionCount, ReactionDetail, Result, Timestamp,
+};
+use bytes::Bytes;
+use std::ops::ControlFlow;
+
+pub(super) fn messages(
+    view: &dyn View,
+    channel: &str,
+    query: &MessageQuery,
+) -> Result<MessagePage> {
+    let mut page = MessagePage::default();
+    if query.from > query.to {
+        return Ok(page);
+    }
+    let keys = ChannelKeys::new(channel);
+    page.gone = head(view, &keys)?.0.marks.gone.filter(|gone| *gone >= query.from);
+    let mut bytes = 0;
+    let mut is_full = query.max_messages == 0;
+    let range = keys.messages(query.from, query.to);
+    view.scan(&range, query.order, &mut |key, record| {
+        let id = keys.message_id(key)?;
+        if record::peek_expiry(record)?.is_some_and(|end| end <= query.now) {
+            page.gone = page.gone.max(Some(id));
+            return Ok(ControlFlow::Continue(()));
+        }
+        if is_full {
+            page.more = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        let (message, retention) = record::decode_message(id, Bytes::copy_from_slice(record))?;
+        bytes += message.data.len();
+        let (reactions, reaction_counts) = (Vec::new(), Vec::new());
+        page.messages.push(ListedMessage { message, retention, reactions, reaction_counts });
+        is_full = page.messages.len() >= query.max_messages || bytes >= query.max_bytes;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for listed in &mut page.messages {
+        add_reactions(view, &keys, query.reactions, listed)?;
+    }
+    Ok(page)
+}
+
+pub(super) fn message(
+    view: &dyn View,
+    channel: &str,
+    id: MessageId,
+    now: Timestamp,
+) -> Result<Option<ListedMessage>> {
+    let keys = ChannelKeys::new(channel);
+    let Some(record) = view.get(&keys.message(id))? else {
+        return Ok(None);
+    };
+    let (message, retention) = record::decode_message(id, record)?;
+    if retention.is_over(now) {
+        return Ok(None);
+    }
+    let (reactions, reaction_counts) = (Vec::new(), Vec::new());
+    let mut listed = ListedMessage { message, retention, reactions, reaction_counts };
+    add_reactions(view, &keys, ReactionDetail::All, &mut listed)?;
+    Ok(Some(listed))
+}
+
+fn add_reactions(
+    view: &dyn View,
+    keys: &ChannelKeys,
+    detail: ReactionDetail,
+    listed: &mut ListedMessage,
+) -> Result<()> {
+    let id = listed.message.id;
+    match detail {
+        ReactionDetail::None => {}
+        ReactionDetail::Counts => listed.reaction_counts = counts(view, keys, id)?,
+        ReactionDetail::All => listed.reactions = reactions(view, keys, id)?,
+    }
+    Ok(())
+}
+
+fn counts(view: &dyn View, keys: &ChannelKeys, message: MessageId) -> Result<Vec<ReactionCount>> {
+    let mut counts = Vec::new();
+    view.scan(&keys.counts(message), Order::Ascending, &mut |key, record| {
+        let reaction = keys.counted_reaction(key)?;
+        let count = record::decode_count(Bytes::copy_from_slice(record))?;
+        counts.push(ReactionCount { reaction, count });
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(counts)
+}
+
+fn reactions(view: &dyn View, keys: &ChannelKeys, message: MessageId) -> Result<Vec<Reaction>> {
+    let mut reactions = Vec::new();
+    view.scan(&keys.reactions(message), Order::Ascending, &mut |key, record| {
+        let (uid, reaction) = keys.reaction_parts(key)?;
+        reactions.push(record::decode_reaction(uid, reaction, Bytes::copy_from_slice(record))?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    reactions.sort_by_key(|reaction: &Reaction| reaction.id);
+    Ok(reactions)
+}
+
+pub(super) fn entry(
+    view: &dyn View,
+    channel: &str,
+    key: &str,
+    now: Timestamp,
+) -> Result<Option<Entry>> {
+    let Some(record) = view.get(&ChannelKeys::new(channel).entry(key))? else {
+        return Ok(None);
+    };
+    let entry = record::decode_entry(key.to_owned(), record)?;
+    Ok(Some(entry).filter(|entry| entry.expires_at.is_none_or(|end| end > now)))
+}
+
+pub(super) fn entries(view: &dyn View, channel: &str, query: &EntryQuery) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    if query.limit == 0 {
+        return Ok(entries);
+    }
+    let keys = ChannelKeys::new(channel);
+    let range = keys.entries(query.after.as_deref());
+    view.scan(&range, Order::Ascending, &mut |key, record| {
+        if record::peek_expiry(record)?.is_none_or(|end| end > query.now) {
+            let key = keys.entry_key(key)?;
+            entries.push(record::decode_entry(key, Bytes::copy_from_slice(record))?);
+        }
+        Ok(match entries.len() < query.limit {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
+    })?;
+    Ok(entries)
+}

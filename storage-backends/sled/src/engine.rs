@@ -1,0 +1,99 @@
+use bytes::Bytes;
+use fanfare_storage::kv::{Changes, Engine, KeyRange, View, Visit};
+use fanfare_storage::{Durability, Error, ErrorKind, Order, Result};
+use parking_lot::{RwLock, RwLockReadGuard};
+use std::path::Path;
+
+pub(crate) struct SledEngine {
+    database: sled::Db,
+    /// Held shared by views, and alone while a batch is applied, since sled shows a scan the
+    /// batches that are applied meanwhile, in part.
+    applying: RwLock<()>,
+    durability: Durability,
+}
+
+impl SledEngine {
+    pub(crate) fn open(dir: &Path, cache_bytes: u64, durability: Durability) -> Result<Self> {
+        let database = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes)
+            .mode(sled::Mode::HighThroughput)
+            // The writer flushes.
+            .flush_every_ms(None)
+            .open()
+            .map_err(from_sled)?;
+        Ok(Self { database, applying: RwLock::new(()), durability })
+    }
+}
+
+fn from_sled(error: sled::Error) -> Error {
+    let (kind, message) = match error {
+        // How sled tells of a lock that it does not get.
+        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+            let message = "the store is open already, here or in another process";
+            return Error::new(ErrorKind::Unavailable, "engine", message).with_source(error);
+        }
+        sled::Error::Io(error) => return Error::from_io("engine", error),
+        sled::Error::Corruption { .. } => (ErrorKind::Corrupt, "the files are damaged"),
+        sled::Error::Unsupported(_) => (ErrorKind::Format, "sled does not read these files"),
+        _ => (ErrorKind::Unavailable, "the engine failed"),
+    };
+    Error::new(kind, "engine", message).with_source(error)
+}
+
+impl Engine for SledEngine {
+    fn view(&self) -> Result<Box<dyn View + '_>> {
+        Ok(Box::new(SledView { engine: self, _isolation: self.applying.read() }))
+    }
+
+    fn apply(&self, changes: &Changes) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes.iter() {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        {
+            let _alone = self.applying.write();
+            self.database.apply_batch(batch).map_err(from_sled)?;
+        }
+        match self.durability {
+            Durability::Volatile | Durability::Lazy => Ok(()),
+            Durability::Written | Durability::Synced => self.sync(),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.database.flush().map(drop).map_err(from_sled)
+    }
+}
+
+struct SledView<'a> {
+    engine: &'a SledEngine,
+    _isolation: RwLockReadGuard<'a, ()>,
+}
+
+impl View for SledView<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        let value = self.engine.database.get(key).map_err(from_sled)?;
+        Ok(value.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<()> {
+        if range.start >= range.end {
+            return Ok(());
+        }
+        let mut pairs = self.engine.database.range(range.start.as_slice()..range.end.as_slice());
+        while let Some(pair) = match order {
+            Order::Ascending => pairs.next(),
+            Order::Descending => pairs.next_back(),
+        } {
+            let (key, value) = pair.map_err(from_sled)?;
+            if visit(&key, &value)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
