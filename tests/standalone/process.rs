@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 /// When a test gives up on what should have happened long ago.
@@ -70,7 +70,7 @@ impl Start {
     pub(crate) fn serve(self) -> Running {
         let mut running = self.spawn();
         loop {
-            let Some(line) = running.next_line() else {
+            let Some(line) = next(&running.stdout) else {
                 panic!("the broker ended at its start: {:?}", running.outcome());
             };
             running.announcement.push(line);
@@ -82,8 +82,8 @@ impl Start {
 
     /// Starts a broker that should end by itself.
     pub(crate) fn fail(self) -> Outcome {
-        let mut running = self.spawn();
-        if let Some(line) = running.next_line() {
+        let running = self.spawn();
+        if let Some(line) = next(&running.stdout) {
             panic!("the broker should have failed, and says {line}");
         }
         running.outcome()
@@ -91,8 +91,8 @@ impl Start {
 
     /// Runs a broker that should print something and end well.
     pub(crate) fn print(self) -> String {
-        let mut running = self.spawn();
-        let text = std::iter::from_fn(|| running.next_line().map(|line| line + "\n")).collect();
+        let running = self.spawn();
+        let text = std::iter::from_fn(|| next(&running.stdout).map(|line| line + "\n")).collect();
         assert_eq!(running.outcome().code, Some(0));
         text
     }
@@ -100,17 +100,27 @@ impl Start {
     fn spawn(mut self) -> Running {
         let command = self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut stderr = child.stderr.take().unwrap();
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
-        });
-        let stderr = thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).map(|_| text).unwrap_or_default()
-        });
-        Running { child, lines, stderr: Some(stderr), announcement: Vec::new() }
+        let stdout = lines(child.stdout.take().unwrap());
+        let stderr = lines(child.stderr.take().unwrap());
+        Running { child, stdout, stderr, announcement: Vec::new() }
+    }
+}
+
+/// The lines of a stream as they come, and its end.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    receiver
+}
+
+/// The next line, or `None` at the end, which is also the broker's.
+fn next(lines: &Receiver<String>) -> Option<String> {
+    match lines.recv_timeout(PATIENCE) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("the broker neither speaks nor ends"),
     }
 }
 
@@ -125,8 +135,8 @@ pub(crate) struct Outcome {
 /// A broker that runs; killed when dropped.
 pub(crate) struct Running {
     child: Child,
-    lines: Receiver<String>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
     announcement: Vec<String>,
 }
 
@@ -155,12 +165,16 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The next line that it writes to stderr.
+    pub(crate) fn warning(&self) -> Option<String> {
+        next(&self.stderr)
+    }
+
     /// Waits for the end.
     pub(crate) fn outcome(mut self) -> Outcome {
-        while self.next_line().is_some() {}
-        let code = self.child.wait().unwrap().code();
-        let stderr = self.stderr.take().map(JoinHandle::join).unwrap().unwrap();
-        Outcome { code, stderr }
+        while next(&self.stdout).is_some() {}
+        let stderr = std::iter::from_fn(|| self.warning().map(|line| line + "\n")).collect();
+        Outcome { code: self.child.wait().unwrap().code(), stderr }
     }
 
     /// Drains it.
@@ -173,15 +187,6 @@ impl Running {
     pub(crate) fn kill(self) {
         self.signal(Signal::KILL);
         assert_eq!(self.outcome().code, None);
-    }
-
-    /// The next line of stdout, which is closed when the broker has ended.
-    fn next_line(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("the broker neither speaks nor ends"),
-        }
     }
 }
 

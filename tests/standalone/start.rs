@@ -4,6 +4,7 @@ use crate::client::{self, Client};
 use crate::process::Start;
 use serde_json::json;
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -83,4 +84,15 @@ fn the_broker_opens_as_many_files_as_it_may() {
     let (soft, hard) = (files.next(), files.next());
     assert_ne!(soft, Some("64"));
     assert_eq!(soft, hard);
+}
+
+#[test]
+fn a_lack_of_file_descriptors_passes() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = Start::after("ulimit -n 64", home.path()).options(["--storage", "memory"]).serve();
+    let crowd = [(); 64].map(|()| TcpStream::connect(broker.address()).unwrap());
+    let warning = broker.warning().unwrap();
+    assert!(warning.contains("accepting connections fails"), "{warning}");
+    drop(crowd);
+    assert_eq!(client::get(&broker, "/healthz").status, 200);
 }
