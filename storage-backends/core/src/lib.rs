@@ -7,8 +7,10 @@
 //!
 //! # Writing a backend
 //!
-//! Implement [`Storage`]; nothing in it is optional but what has a default. A backend is right
-//! when the conformance suite passes on it (feature `conformance`).
+//! On an embedded engine of keys and values, implement [`kv::Engine`], which is three methods: the
+//! layout of the records, the rules of every write, group commit and threads for reading are in
+//! [`kv`]. On anything else, implement [`Storage`]; nothing in it is optional but what has a
+//! default. A backend is right when the conformance suite passes on it (feature `conformance`).
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
