@@ -16,6 +16,10 @@ pub use broker::{
     Message, Published,
 };
 pub use fanfare_storage::{MemoryStorage, MessageId, Order, Storage, Timestamp};
+#[cfg(feature = "redb")]
+pub use fanfare_storage_redb::RedbStorage;
+#[cfg(feature = "sled")]
+pub use fanfare_storage_sled::SledStorage;
 pub use http::{Body, BrokerService, ResponseFuture};
 pub use protocol::error::Code;
 

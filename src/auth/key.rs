@@ -33,7 +33,7 @@ pub struct VerifyingKey {
 
 #[derive(Clone)]
 enum Material {
-    Hmac(hmac::Key),
+    Hmac(Arc<hmac::Key>),
     Public(Arc<ParsedPublicKey>),
 }
 
@@ -82,7 +82,7 @@ impl VerifyingKey {
         Ok(Self {
             algorithm,
             id: None,
-            material: Material::Hmac(key),
+            material: Material::Hmac(Arc::new(key)),
             fingerprint: short(label.as_ref()),
         })
     }
@@ -116,7 +116,7 @@ impl VerifyingKey {
             Kind::Rsa(verification, _) | Kind::Ecdsa(verification, _) => verification,
             Kind::Ed25519 => &ED25519,
         };
-        let key = ParsedPublicKey::new(verification, bytes.to_vec()).map_err(|_| rejected)?;
+        let key = ParsedPublicKey::new(verification, bytes).map_err(|_| rejected)?;
         let canonical = match algorithm.kind() {
             Kind::Rsa(..) => rsa_pkcs1(bytes).ok_or(rejected)?,
             _ => point(bytes).to_vec(),

@@ -24,6 +24,8 @@ pub(super) struct ChannelRules {
     pub(super) history_start: Option<u64>,
     pub(super) alias: Option<Box<str>>,
     pub(super) messages: Box<[(Pattern, MessageRules)]>,
+    #[cfg_attr(not(test), allow(dead_code))]
+    // for channel storage, which the broker does not serve yet
     pub(super) storage: Box<[(Pattern, StorageRules)]>,
 }
 
@@ -48,6 +50,7 @@ pub(super) enum ReactRule {
 }
 
 /// Directives under one storage key.
+#[cfg_attr(not(test), allow(dead_code))] // for channel storage, which the broker does not serve yet
 #[derive(Debug, Default)]
 pub(super) struct StorageRules {
     pub(super) get: Option<bool>,

@@ -28,7 +28,7 @@ pub struct SigningKey {
 
 #[derive(Clone)]
 enum Material {
-    Hmac(hmac::Key),
+    Hmac(Arc<hmac::Key>),
     Rsa(Arc<RsaKeyPair>, &'static dyn RsaEncoding),
     Ecdsa(Arc<EcdsaKeyPair>),
     Ed25519(Arc<Ed25519KeyPair>),
@@ -43,7 +43,8 @@ impl SigningKey {
     /// short.
     pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, KeyError> {
         let verifying = VerifyingKey::hmac(algorithm, secret)?;
-        Ok(Self { material: Material::Hmac(hmac_key(algorithm, secret)?), verifying })
+        let key = hmac_key(algorithm, secret)?;
+        Ok(Self { material: Material::Hmac(Arc::new(key)), verifying })
     }
 
     /// A key pair, as PEM text: `PRIVATE KEY` (PKCS #8, not encrypted).

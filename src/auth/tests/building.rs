@@ -121,7 +121,7 @@ fn another_library_reads_our_tokens_and_we_read_its() {
             (keys.0, keys.1, key)
         } else {
             let private = private_pem(algorithm);
-            let public = pem("PUBLIC KEY", &super::keys::spki(algorithm, &private));
+            let public = pem("PUBLIC KEY", &keys::spki(algorithm, &private));
             let ours = SigningKey::from_pkcs8_pem(algorithm, &private).unwrap();
             let (encoding, decoding) = match &algorithm.name()[..2] {
                 "ES" => (

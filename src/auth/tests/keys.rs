@@ -1,7 +1,7 @@
 //! Algorithms and keys.
 
 use super::*;
-use crate::auth::key::KeyError;
+use crate::auth::pem::first_block as pem_block;
 
 fn token_of(key: &SigningKey) -> String {
     let header = json!({"alg": key.algorithm().name()}).to_string();
@@ -107,7 +107,7 @@ fn public_keys_come_in_several_forms_that_are_one_key() {
 pub(super) fn spki(algorithm: Algorithm, private: &[u8]) -> Vec<u8> {
     use aws_lc_rs::encoding::PublicKeyX509Der;
     use sig::KeyPair;
-    let (_, der) = crate::auth::pem::first_block(private).unwrap();
+    let (_, der) = pem_block(private).unwrap();
     let x509 = |key: &dyn AsDer<PublicKeyX509Der<'static>>| key.as_der().unwrap().as_ref().to_vec();
     match algorithm {
         Algorithm::EdDSA => x509(Ed25519KeyPair::from_pkcs8(&der).unwrap().public_key()),

@@ -14,6 +14,7 @@ fn message(connect: &Value, subscribe: &Value) -> MessageGrants {
     Grants { connect: &connect, subscribe: Some(&subscribe) }.message("c", "e")
 }
 
+#[expect(clippy::needless_pass_by_value)] // reads better where it is called
 fn event(key: &str, rules: Value) -> Value {
     json!({key: {"messages": {"e": rules}}})
 }
