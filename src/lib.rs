@@ -1,4 +1,67 @@
-//! fanfare
+//! A realtime broker to be put inside a server that already exists: channels, stored history and
+//! permissions over WebSockets. Browsers speak the protocol of Hotsock v1.13, so that clients
+//! written for it work when only their URLs change.
+//!
+//! A host builds a [`Broker`], mounts its [`service`](Broker::service) on any hyper or axum
+//! server, issues tokens with [`Claims`], and publishes with [`Broker::publish`]:
+//!
+//! ```
+//! use fanfare::{
+//!     Algorithm, Broker, ChannelClaims, Claims, MemoryStorage, Message, MessageClaims, SigningKey,
+//! };
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::hmac(Algorithm::HS256, b"a secret of at least 32 bytes...")?;
+//! let broker = Broker::builder()
+//!     .verifying_key(key.verifying_key())
+//!     .storage(MemoryStorage::new())
+//!     .build()
+//!     .await?;
+//!
+//! // Mount it below a path of your own; clients connect to …/realtime/v1?token=….
+//! let app: axum::Router = axum::Router::new().nest_service("/realtime", broker.service());
+//!
+//! // What a client may do is in its token.
+//! let token = Claims::connect()
+//!     .uid("jim")
+//!     .expires_in(Duration::from_secs(300))
+//!     .channel(
+//!         "room.1",
+//!         ChannelClaims::new()
+//!             .subscribe(true)
+//!             .history_start(0)
+//!             .message("chat", MessageClaims::new().publish(true).store_forever()),
+//!     )
+//!     .sign(&key)?;
+//!
+//! // Publish from anywhere in the host.
+//! broker.publish(Message::new("room.1", "notice").data("welcome")).await?;
+//! # drop((app, token));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it guarantees
+//!
+//! - **Order.** Ids are ULIDs that strictly increase within a channel, across restarts and clocks
+//!   that step back too. Every subscriber gets a channel's messages in the order of their ids.
+//! - **Durability.** Nobody sees a stored message, and no publisher is told of success, before it
+//!   is in storage; with `RedbStorage` as it comes, synced to disk.
+//! - **Completeness.** Whoever has its subscription confirmed misses nothing that is published
+//!   afterwards, for as long as it is connected.
+//! - **Isolation.** A publisher waits for no subscriber. One that is too slow is closed with a
+//!   code that tells it to come back, and nobody else notices.
+//! - **Bounds.** Every queue, cache and buffer has a limit, which [`BrokerBuilder`] documents.
+//!
+//! # Features
+//!
+//! - `redb` (default): `RedbStorage`, the durable store to choose.
+//! - `sled`: `SledStorage`; read its documentation on durability first.
+//! - `tower` (default): `BrokerService` is a `tower_service::Service`, as axum needs it.
+//!
+//! Backends of your own implement [`Storage`], re-exported with all that it needs as [`storage`].
 
 mod auth;
 mod broker;
@@ -15,13 +78,19 @@ pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, Error, History, HistoryMessage, HistoryQuery,
     Message, Published,
 };
-pub use fanfare_storage::{MemoryStorage, MessageId, Order, Storage, Timestamp};
+pub use fanfare_storage as storage;
+pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};
 #[cfg(feature = "redb")]
-pub use fanfare_storage_redb::RedbStorage;
+pub use fanfare_storage_redb::{RedbBuilder, RedbStorage};
 #[cfg(feature = "sled")]
-pub use fanfare_storage_sled::SledStorage;
+pub use fanfare_storage_sled::{SledBuilder, SledStorage};
 pub use http::{Body, BrokerService, ResponseFuture};
 pub use protocol::error::Code;
 
 /// The browser client, an ES module; the service has it at `/fanfare.js`.
 pub const CLIENT_MODULE: &str = include_str!("../client/fanfare.js");
+
+/// Runs the examples of the page that readers see first.
+#[cfg(all(doctest, feature = "redb", feature = "tower"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
