@@ -1,7 +1,7 @@
 //! Tokens for the chat page: anybody who asks gets one, for the session and the name that they say.
 
 use crate::reply::{self, Reply};
-use fanfare::SigningKey;
+use fanfare::{ChannelClaims, Claims, MessageClaims, SignError, SigningKey};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
@@ -58,6 +58,28 @@ impl Demo {
             }
         }
     }
+
+    fn sign(&self, asked: &TokenRequest) -> Result<String, SignError> {
+        let chat = MessageClaims::new().publish(true).echo(true).store_forever();
+        let typing = MessageClaims::new().publish(true);
+        let channel = ChannelClaims::new()
+            .subscribe(true)
+            .get_info(true)
+            .history_start(0)
+            .message("chat", chat)
+            .message("is-typing", typing);
+        let mut claims = Claims::connect()
+            .expires_in(TOKEN_LIFETIME)
+            .uid(&asked.name)
+            .channel(format!("chat-{}", asked.session), channel);
+        if let Some(audience) = &self.audience {
+            claims = claims.audience(audience);
+        }
+        if let Some(issuer) = &self.issuer {
+            claims = claims.issuer(issuer);
+        }
+        claims.sign(&self.key)
+    }
 }
 
 fn refuse(message: &str) -> Reply {
@@ -73,11 +95,4 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.chars().count())
         && !name.trim().is_empty()
         && !name.chars().any(char::is_control)
-}
-
-impl Demo {
-    fn sign(&self, asked: &TokenRequest) -> Result<String, String> {
-        let _ = (asked, &self.key, &self.audience, &self.issuer, TOKEN_LIFETIME);
-        Ok("x".into())
-    }
 }

@@ -6,7 +6,7 @@ use crate::options::Options;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use fanfare::{Algorithm, SigningKey, VerifyingKey};
+use fanfare::{Algorithm, SigningKey, UnknownAlgorithm, VerifyingKey};
 use std::path::{Path, PathBuf};
 
 const FORM: &str = "write [KID=]ALG:BASE64 or [KID=]ALG:@FILE";
@@ -87,7 +87,7 @@ fn verifying_key(text: &str) -> Result<VerifyingKey, String> {
         None => material(algorithm, key),
     }?;
     Ok(match kid {
-        Some(kid) => key.with_kid(kid),
+        Some(kid) => key.with_id(kid),
         None => key,
     })
 }
@@ -133,19 +133,18 @@ fn split(text: &str) -> Result<Parts<'_>, String> {
             _ => Ok(Parts { kid, algorithm, key }),
         };
     }
-    let names = Algorithm::ALL.map(|algorithm| algorithm.name()).join(", ");
-    Err(format!("{FORM}, where ALG is one of {names}"))
+    Err(format!("{FORM}; {UnknownAlgorithm}"))
 }
 
 fn material(algorithm: Algorithm, text: &str) -> Result<VerifyingKey, String> {
-    let made = if algorithm.is_hmac() {
+    let made = if matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
         let secret = decode(text).ok_or("the secret is no base64, standard or URL-safe")?;
         VerifyingKey::hmac(algorithm, &secret)
     } else if text.starts_with("-----BEGIN") {
-        VerifyingKey::pem(algorithm, text.as_bytes())
+        VerifyingKey::from_pem(algorithm, text.as_bytes())
     } else {
         let pem = decode(text).ok_or("the key is neither PEM nor base64 of it; say @FILE")?;
-        VerifyingKey::pem(algorithm, &pem)
+        VerifyingKey::from_pem(algorithm, &pem)
     };
     made.map_err(|error| error.to_string())
 }
