@@ -83,13 +83,14 @@ struct Driver {
 
 impl Driver {
     fn start() -> Self {
-        let mut process = Command::new(find("CHROMEDRIVER", &["chromedriver"]))
+        let program = find("CHROMEDRIVER", &["chromedriver"]);
+        let mut process = Command::new(&program)
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("ChromeDriver starts");
+            .unwrap_or_else(|error| panic!("{program:?}: {error}; ./test.sh installs one"));
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         let port = loop {
