@@ -74,6 +74,9 @@ pub use auth::{
     Algorithm, ChannelClaims, Claims, KeyError, MessageClaims, SignError, SigningKey,
     StorageClaims, UnknownAlgorithm, VerifyingKey,
 };
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, Error, History, HistoryMessage, HistoryQuery,
     Message, Published,

@@ -9,6 +9,8 @@ mod error;
 mod history;
 mod hub;
 mod info;
+#[cfg(feature = "internals")]
+pub mod internals;
 mod listing;
 mod mailbox;
 mod message;

@@ -1,0 +1,64 @@
+//! What it costs to bring one message to many subscribers.
+//!
+//! `memory` is the broker alone: a message is encoded, ordered and put into every subscriber's
+//! mailbox. `sockets` is the whole way, over loopback, to clients in a process of their own; with
+//! `window_1` the next message goes out when everybody has the last one, so that each delivery is
+//! a write of its own, and with `window_16` sixteen are under way.
+//!
+//!     cargo bench --bench fan_out
+//!     cargo bench --bench fan_out -- memory/1000$
+//!
+//! The throughput is in deliveries. The server of `sockets` has one thread; where the machine has
+//! a single core, it shares it with the clients. 10,000 sockets need that many open files in each
+//! of the two processes: sizes beyond the hard limit are skipped, with a line that says so.
+
+#![allow(unreachable_pub)] // a benchmark is a crate of its own
+
+mod clients;
+mod frames;
+mod memory;
+mod sockets;
+#[allow(dead_code)]
+#[path = "../../tests/broker/token.rs"]
+mod token;
+
+use criterion::Criterion;
+use fanfare::{Algorithm, Broker, MemoryStorage, Message, VerifyingKey};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+const SUBSCRIBERS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+const CHANNEL: &str = "bench";
+
+fn main() {
+    if let Some(order) = clients::Order::from_environment() {
+        return clients::run(&order);
+    }
+    let mut criterion = Criterion::default().configure_from_args();
+    memory::benchmarks(&mut criterion);
+    sockets::benchmarks(&mut criterion);
+    criterion.final_summary();
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+async fn broker() -> Broker {
+    Broker::builder()
+        .verifying_key(VerifyingKey::hmac(Algorithm::HS256, token::SECRET).unwrap())
+        .storage(MemoryStorage::new())
+        .build()
+        .await
+        .unwrap()
+}
+
+/// A token that subscribes by itself, so that clients have nothing to say.
+fn subscriber_token() -> String {
+    token::connect(&json!({"channels": {CHANNEL: {"autoSubscribe": true}}}))
+}
+
+/// A message with 128 bytes of data.
+fn message() -> Message {
+    Message::new(CHANNEL, "tick").data(&"x".repeat(126))
+}
