@@ -5,7 +5,7 @@ use super::connection::Connections;
 use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::hub::Hub;
-use super::{Broker, Keeper};
+use super::{Broker, keep};
 use crate::auth::{Verifier, VerifyingKey};
 use crate::session::{SessionSettings, TimerSettings};
 use fanfare_storage::{MessageId, Storage};
@@ -194,8 +194,8 @@ impl BrokerBuilder {
             draining: AtomicBool::new(false),
             ended: Notify::new(),
         });
-        let keeper = Keeper::start(&core);
-        Ok(Broker { core, _keeper: keeper })
+        tokio::spawn(keep(Arc::downgrade(&core)));
+        Ok(Broker { core })
     }
 
     fn check(&self) -> Result<(), BuildError> {

@@ -35,10 +35,9 @@ use crate::http::BrokerService;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::names;
 use fanfare_storage::MessageId;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 
 /// A realtime broker. Clones are handles of the same one; it works until
 /// [`shutdown`](Self::shutdown), or until the last handle and the last service are gone.
@@ -63,7 +62,6 @@ use tokio::task::AbortHandle;
 #[derive(Clone, Debug)]
 pub struct Broker {
     core: Arc<Core>,
-    _keeper: Arc<Keeper>,
 }
 
 impl Broker {
@@ -191,36 +189,23 @@ impl Core {
     }
 }
 
-/// The task that does what is due from time to time; it ends with the last handle.
-#[derive(Debug)]
-struct Keeper(AbortHandle);
-
-impl Keeper {
-    fn start(core: &Arc<Core>) -> Arc<Self> {
-        let core = Arc::downgrade(core);
-        let task = tokio::spawn(async move {
-            let mut tick = tokio::time::interval(Duration::from_secs(1));
-            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut ticks = 0_u32;
-            loop {
-                tick.tick().await;
-                let Some(core) = core.upgrade() else { return };
-                if let Err(error) = core.hub.save_high_water().await {
-                    tracing::warn!(%error, "the newest id could not be noted");
-                }
-                ticks = ticks.wrapping_add(1);
-                if ticks.is_multiple_of(SWEEP_EVERY) {
-                    sweep(&core).await;
-                }
-            }
-        });
-        Arc::new(Self(task.abort_handle()))
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.0.abort();
+/// Does what is due from time to time, for as long as anybody holds the broker.
+async fn keep(core: Weak<Core>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first sweep is at once: pages have to step over what has expired until it is gone.
+    for second in (0..SWEEP_EVERY).cycle() {
+        tick.tick().await;
+        let Some(core) = core.upgrade() else { return };
+        if core.is_draining() {
+            return;
+        }
+        if let Err(error) = core.hub.save_high_water().await {
+            tracing::warn!(%error, "the newest id could not be noted");
+        }
+        if second == 0 {
+            sweep(&core).await;
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use std::sync::Arc;
 enum Route<'p> {
     Connect,
     ClientModule,
-    Client(client_api::Operation),
     Publish,
     /// With the channel's name, still percent-encoded.
     ChannelInfo(&'p str),
@@ -29,9 +28,6 @@ impl<'p> Route<'p> {
             "/publish" => return Some(Self::Publish),
             _ => {}
         }
-        if let Some(operation) = path.strip_prefix("/connection/") {
-            return client_api::Operation::by_name(operation).map(Self::Client);
-        }
         let name = path.strip_prefix("/channels/")?;
         (!name.is_empty() && !name.contains('/')).then_some(Self::ChannelInfo(name))
     }
@@ -39,7 +35,7 @@ impl<'p> Route<'p> {
     fn method(&self) -> Method {
         match self {
             Self::Connect | Self::ClientModule | Self::ChannelInfo(_) => Method::GET,
-            Self::Client(_) | Self::Publish => Method::POST,
+            Self::Publish => Method::POST,
         }
     }
 }
@@ -51,13 +47,11 @@ where
     B::Error: Into<BoxError>,
 {
     let path = request.uri().path().to_owned();
-    let route = path.strip_prefix(prefix).and_then(Route::of);
-    let Some(route) = route else {
-        return answer::error(&ProtocolError::new(Code::NotFound, "there is nothing here"));
-    };
-    if let Route::Client(operation) = route {
+    let Some(path) = path.strip_prefix(prefix) else { return answer::error(&not_found()) };
+    if let Some(operation) = path.strip_prefix("/connection/") {
         return client_answer(core, operation, request).await;
     }
+    let Some(route) = Route::of(path) else { return answer::error(&not_found()) };
     if request.method() != route.method() {
         return wrong_method(&route.method());
     }
@@ -66,25 +60,22 @@ where
         Route::ClientModule => Ok(client_module()),
         Route::Publish => server_api::publish(core, request).await,
         Route::ChannelInfo(name) => channel_info(core, &request, name),
-        Route::Client(_) => return answer::error(&not_found()),
     };
     result.unwrap_or_else(|error| answer::error(&error))
 }
 
 /// Every answer of the client API, errors too, says which pages may read it.
-async fn client_answer<B>(
-    core: &Arc<Core>,
-    operation: client_api::Operation,
-    request: Request<B>,
-) -> Response<Body>
+async fn client_answer<B>(core: &Arc<Core>, operation: &str, request: Request<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let headers = request.headers().clone();
-    let mut response = match *request.method() {
-        Method::OPTIONS => cors::preflight(),
-        Method::POST => client_api::perform(core, operation, request)
+    let operation = client_api::Operation::by_name(operation);
+    let mut response = match (operation, request.method()) {
+        (None, _) => answer::error(&not_found()),
+        (Some(_), &Method::OPTIONS) => cors::preflight(),
+        (Some(operation), &Method::POST) => client_api::perform(core, operation, request)
             .await
             .unwrap_or_else(|error| answer::error(&error)),
         _ => wrong_method(&Method::POST),
