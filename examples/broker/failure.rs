@@ -19,7 +19,7 @@ impl Failure {
     /// What the machine did not do, and all that is known of why.
     pub(crate) fn machine(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
         let causes = std::iter::successors(Some(error), |&error| error.source());
-        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        let causes: Vec<String> = causes.map(reason).collect();
         Failure::Machine(format!("{what}: {}", causes.join(": ")))
     }
 
@@ -28,6 +28,14 @@ impl Failure {
             Failure::Options(_) => ExitCode::from(2),
             Failure::Machine(_) => ExitCode::from(1),
         }
+    }
+}
+
+/// What an operator needs of an error: of storage's, not which of its operations it was.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<fanfare_storage::Error>() {
+        Some(error) => error.message().to_owned(),
+        None => error.to_string(),
     }
 }
 

@@ -26,8 +26,5 @@ fn open_in<'a, S>(
     open: impl FnOnce(&'a Path) -> fanfare_storage::Result<S>,
 ) -> Result<S, Failure> {
     key_files::make_directory(directory)?;
-    open(directory).map_err(|error| {
-        let what = format_args!("the store in {} can't be opened", directory.display());
-        Failure::machine(what, &error)
-    })
+    open(directory).map_err(|error| Failure::machine("the storage can't be opened", &error))
 }

@@ -105,8 +105,9 @@ fn a_directory_has_one_broker() {
         let broker = start(home.path(), storage);
         let second = Start::new(home.path()).options(["--storage", storage]).fail();
         assert_eq!(second.code, Some(1), "{storage}: {second:?}");
-        assert!(second.stderr.starts_with("error: the store in data"), "{second:?}");
-        assert!(second.stderr.contains("in use"), "{second:?}");
+        assert!(second.stderr.starts_with("error: the storage can't be opened"), "{second:?}");
+        assert!(second.stderr.contains("the store at data"), "{second:?}");
+        assert!(second.stderr.contains("is open already, here or in another"), "{second:?}");
         assert_eq!(second.stderr.lines().count(), 1, "{second:?}");
         assert_eq!(client::get(&broker, "/readyz").status, 200);
         drop(broker);

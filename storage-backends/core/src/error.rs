@@ -88,6 +88,12 @@ impl Error {
         self.kind
     }
 
+    /// What went wrong, without the name of the operation.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The operation that failed.
     #[must_use]
     pub fn operation(&self) -> &'static str {
