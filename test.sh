@@ -71,13 +71,14 @@ library_with_features() {
     clippy --package fanfare --lib --no-default-features --features "$1"
 }
 
-# libFuzzer's instrumentation needs a nightly compiler; that the targets compile does not.
+# A workspace of its own, with the other's target directory so that dependencies are built once.
 fuzz_targets() {
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
+    clippy --manifest-path fuzz/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}" --all-targets
     if have cargo-fuzz && cargo +nightly --version >/dev/null 2>&1; then
         cargo +nightly fuzz build
     else
         echo 'not built with instrumentation: that needs cargo-fuzz and a nightly compiler'
-        cargo check --locked --manifest-path fuzz/Cargo.toml --all-targets
     fi
 }
 

@@ -10,11 +10,9 @@ use hyper::service::{Service as _, service_fn};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::error::Error;
-use tokio::net::TcpListener;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = std::env::var("TOKEN_SECRET")?;
     let broker = Broker::builder()
         .verifying_key(VerifyingKey::hmac(Algorithm::HS256, secret.as_bytes())?)
@@ -23,18 +21,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .await?;
     let realtime = broker.service().nested_at("/realtime");
 
-    let listener = TcpListener::bind("127.0.0.1:3000").await?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             _ = tokio::signal::ctrl_c() => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // The client is gone already, or too many files are open, which passes.
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            continue;
         };
         let (broker, realtime) = (broker.clone(), realtime.clone());
         let service = service_fn(move |request| answer(broker.clone(), realtime.clone(), request));
-        // WebSockets need `with_upgrades`.
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
-        tokio::spawn(connection);
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        // The upgrades to WebSockets need this.
+        tokio::spawn(connection.with_upgrades());
     }
     Ok(broker.shutdown().await?)
 }
@@ -49,9 +51,8 @@ async fn answer(
     }
     let message = Message::new("deployments", "started").store_forever();
     let mut response = Response::new(Body::default());
-    *response.status_mut() = match broker.publish(message).await {
-        Ok(_) => StatusCode::ACCEPTED,
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
-    };
+    if broker.publish(message).await.is_err() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     Ok(response)
 }
