@@ -57,10 +57,12 @@ impl Verifier {
         let payload = std::str::from_utf8(&payload).ok().and_then(Object::parse);
         let claims = payload
             .ok_or_else(|| TokenError::Claim(ClaimError::new("set must be a JSON object")))?;
-        let token = Token::parse(&claims, key.fingerprint().clone(), &self.regexes)
+        let mut token = Token::parse(&claims, key.fingerprint().clone(), &self.regexes)
             .map_err(TokenError::Claim)?;
         self.check_times(&token, now)?;
         self.check_origin(&claims)?;
+        // From here on it says until when the token is good, which is what single use goes by.
+        token.expires_at = token.expires_at + self.leeway;
         Ok(token)
     }
 

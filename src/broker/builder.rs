@@ -138,8 +138,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many bytes may wait to be written to one connection; 1 MiB by default. A connection
-    /// that is slower than that is closed with code 4429, so that it comes back and reads what
+    /// How many bytes may wait to be written to one connection; 1 MiB by default, at least 16 KiB.
+    /// As much again may be on its way to the socket. A connection that is slower than that is closed with code 4429, so that it comes back and reads what
     /// it missed from the history.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.mailbox_budget = bytes;
@@ -206,6 +206,18 @@ impl BrokerBuilder {
         if self.api_keys.iter().any(|key| key.len() < 16) {
             return wrong("an API key needs at least 16 characters");
         }
+        if !self.api_keys.iter().all(|key| {
+            key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+                && key.trim().len() == key.len()
+        }) {
+            return wrong("an API key must be printable ASCII without white space around it");
+        }
+        if self.allowed_origins.iter().any(|origin| !is_origin(origin)) {
+            return wrong("an allowed origin is like https://example.org, without a path");
+        }
+        if self.mailbox_budget < 16 << 10 {
+            return wrong("max_queued_bytes must be at least 16,384 bytes");
+        }
         if self.max_inbound_message < 1024 {
             return wrong("max_inbound_message must be at least 1,024 bytes");
         }
@@ -217,4 +229,11 @@ impl BrokerBuilder {
         }
         Ok(())
     }
+}
+
+/// Whether a text can be the value of an `Origin` header (RFC 6454 section 6.2).
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', ' '])
+    })
 }

@@ -139,8 +139,11 @@ impl Core {
     /// (protocol section 6), so it is tried again, and if need be the connection is closed.
     async fn use_token(self: Arc<Self>, connection: Arc<Connection>, use_of: UseToken) {
         const TRIES: u32 = 4;
+        let mut uncertain = false;
         for attempt in 0..TRIES {
             match self.ask_about_token(&use_of).await {
+                // An earlier try may have used the token up without being able to say so.
+                Ok(false) if uncertain => break,
                 Ok(fresh) => {
                     let action = connection.session.lock().token_used(fresh);
                     let wait = self.perform(&connection, action);
@@ -148,6 +151,7 @@ impl Core {
                     return;
                 }
                 Err(error) => {
+                    uncertain = use_of.spend;
                     tracing::warn!(%error, "storage could not tell whether a token was used");
                     tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
                 }
@@ -249,6 +253,12 @@ impl Connections {
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    pub(super) fn cut_off_all(&self) {
+        for connection in &self.by_id {
+            connection.mailbox.cut_off();
+        }
     }
 
     pub(super) fn close_all(&self, reason: CloseReason) {

@@ -15,8 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Limits and switches, from the builder.
-#[derive(Debug)]
+/// Limits and switches, from the builder. Without `Debug`, which would show the keys.
 pub(crate) struct Settings {
     pub(crate) api_keys: Vec<Box<str>>,
     /// Origins that may use the client HTTP API from a browser; empty is any.
@@ -148,6 +147,7 @@ impl Core {
         };
         if tokio::time::timeout(patience, all_gone).await.is_err() {
             tracing::warn!(left = self.connections.len(), "connections were cut off");
+            self.connections.cut_off_all();
         }
     }
 }

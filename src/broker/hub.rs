@@ -10,6 +10,7 @@ use fanfare_storage::{ErrorKind, MessageId, Storage, Timestamp};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Hub {
     channels: DashMap<Arc<str>, Arc<Channel>>,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
+    /// Where tasks run. Not whichever runtime a host publishes from, which may end before them.
+    runtime: Handle,
     /// No id of a channel that is not in `channels` exceeds this.
     floor: Mutex<MessageId>,
     /// Bytes of messages that may wait for storage or delivery.
@@ -30,7 +33,7 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// A hub whose ids all exceed `floor`. Messages wait for storage and delivery in up to about
-    /// `waiting_budget` bytes; beyond that publishers wait.
+    /// `waiting_budget` bytes; beyond that publishers wait. Its tasks run on the current runtime.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
@@ -42,6 +45,7 @@ impl Hub {
             channels: DashMap::new(),
             storage,
             clock,
+            runtime: Handle::current(),
             floor: Mutex::new(floor),
             waiting: Arc::new(Semaphore::new(waiting_budget)),
             waiting_budget,
@@ -89,15 +93,17 @@ impl Hub {
     /// final where the message is not stored; otherwise the one that is settled with is.
     pub(crate) fn publish(self: &Arc<Self>, channel: &Arc<str>, outgoing: Outgoing) -> MessageId {
         let now = self.clock.now().wall;
-        if outgoing.record.is_none() && !self.unstored.load(Ordering::Relaxed) {
-            self.unstored.store(true, Ordering::Relaxed);
-        }
+        let unstored = outgoing.record.is_none();
         let (channel, id, duties) = self.with_channel(channel, |channel, state| {
             let (id, duties) = state.enqueue(outgoing, |newest| next_id(newest, now));
             (Arc::clone(channel), id, duties)
         });
         if id.timestamp() > now {
             self.ahead.fetch_max(id.timestamp().as_unix_millis(), Ordering::Relaxed);
+        }
+        // After `ahead`, so that whoever takes the flag back sees it.
+        if unstored && !self.unstored.load(Ordering::Acquire) {
+            self.unstored.store(true, Ordering::Release);
         }
         self.fulfil(&channel, duties);
         id
@@ -117,7 +123,7 @@ impl Hub {
     /// Tells storage which ids may have been given out unstored, so that none is given again
     /// after a restart, even where the clock has stepped back.
     pub(crate) async fn save_high_water(&self) -> fanfare_storage::Result<()> {
-        if !self.unstored.swap(false, Ordering::Relaxed) {
+        if !self.unstored.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
         let now = self.clock.now().wall.as_unix_millis();
@@ -142,7 +148,7 @@ impl Hub {
 
     fn fulfil(self: &Arc<Self>, channel: &Arc<Channel>, duties: Duties) {
         if duties.store {
-            tokio::spawn(Arc::clone(self).store(Arc::clone(channel)));
+            self.runtime.spawn(Arc::clone(self).store(Arc::clone(channel)));
         }
         if duties.deliver {
             self.deliver(channel);
@@ -157,7 +163,7 @@ impl Hub {
             return;
         }
         let (hub, channel) = (Arc::clone(self), Arc::clone(channel));
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             while channel.deliver() {
                 tokio::task::yield_now().await;
             }
@@ -244,13 +250,8 @@ impl Drop for Unsettled<'_> {
             "the task that stored it was ended",
         );
         self.settle(Err(error));
-        // The role of storing goes on where there is more, unless the runtime itself is ending.
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(Arc::clone(self.hub).store(Arc::clone(self.channel)));
-            }
-            Err(_) => tracing::error!("messages were left unstored by the end of the runtime"),
-        }
+        // The role of storing goes on where there is more.
+        self.hub.runtime.spawn(Arc::clone(self.hub).store(Arc::clone(self.channel)));
     }
 }
 

@@ -23,8 +23,13 @@ pub(crate) struct Mailbox {
 struct State {
     queue: VecDeque<Frame>,
     bytes: usize,
+    /// The answer to the client's last ping; an earlier one that was not sent yet need not be
+    /// (RFC 6455 section 5.5.3).
+    pong: Option<Frame>,
     /// Set once; nothing is queued from then on.
     closing: Option<CloseReason>,
+    /// The connection is to end without a word more.
+    cut_off: bool,
     waker: Option<Waker>,
 }
 
@@ -61,6 +66,28 @@ impl Mailbox {
         ended.store(true, Ordering::Relaxed);
     }
 
+    /// Queues the answer to a ping, in the place of one that still waits.
+    pub(crate) fn pong(&self, frame: Frame) {
+        let mut state = self.state.lock();
+        state.pong = Some(frame);
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
+    }
+
+    /// Asks for the connection's end, without waiting for the client.
+    pub(crate) fn cut_off(&self) {
+        let mut state = self.state.lock();
+        state.cut_off = true;
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.state.lock().cut_off
+    }
+
     /// Asks for the connection's end, after what is queued. The first reason counts.
     pub(crate) fn close(&self, reason: CloseReason) {
         let mut state = self.state.lock();
@@ -72,24 +99,26 @@ impl Mailbox {
         wake(waker);
     }
 
-    /// Moves all that waits into `into`, if that is empty, and returns why the connection is to
-    /// be closed, if it is. The task of `context` is woken when there is more.
+    /// Moves all that waits into `into`, if that is empty or the connection is to be closed, and
+    /// returns why it is, if so. The task of `context` is woken when there is more.
     pub(crate) fn take(
         &self,
         into: &mut VecDeque<Frame>,
         context: &Context<'_>,
     ) -> Option<CloseReason> {
         let mut state = self.state.lock();
-        if into.is_empty() {
-            std::mem::swap(into, &mut state.queue);
+        // A client that does not read must not be able to put its own end off.
+        if into.is_empty() || state.closing.is_some() {
+            into.append(&mut state.queue);
+            into.extend(state.pong.take());
             state.bytes = 0;
+            state.queue.shrink_to(KEPT);
         }
         match &mut state.waker {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
-        // An overflow has emptied the queue; any other end comes after what is queued.
-        state.closing.filter(|_| state.queue.is_empty())
+        state.closing
     }
 
     #[cfg(test)]
@@ -100,18 +129,27 @@ impl Mailbox {
     }
 }
 
+/// Places that an empty queue keeps, so that a burst does not leave every connection with a large
+/// one.
+const KEPT: usize = 16;
+
+/// What a frame takes beside its bytes, roughly: its place in the queue, and what counts its
+/// references. Without it a flood of tiny frames would cost many times the budget.
+const OVERHEAD: usize = 64;
+
 impl State {
     fn push(&mut self, frame: Frame, budget: usize) -> Option<Waker> {
         if self.closing.is_some() {
             return None;
         }
-        if self.bytes + frame.len() > budget && !self.queue.is_empty() {
+        let cost = frame.len() + OVERHEAD;
+        if self.bytes + cost > budget && !self.queue.is_empty() {
             self.closing = Some(CloseReason::SlowConsumer);
             self.queue = VecDeque::new();
             self.bytes = 0;
             return self.waker.take();
         }
-        self.bytes += frame.len();
+        self.bytes += cost;
         self.queue.push_back(frame);
         self.waker.take()
     }
@@ -133,7 +171,7 @@ mod tests {
 
     #[test]
     fn over_budget_everything_is_dropped_and_the_connection_closed() {
-        let mailbox = Mailbox::new(10);
+        let mailbox = Mailbox::new(10 + 2 * OVERHEAD);
         mailbox.push(Bytes::from_static(b"123456"));
         mailbox.push(Bytes::from_static(b"1234"));
         mailbox.push(Bytes::from_static(b"1"));
@@ -152,13 +190,32 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_close_counts_and_comes_after_what_was_queued() {
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::new(1_000);
         mailbox.push(Bytes::from_static(b"a"));
         mailbox.close(CloseReason::Draining);
         mailbox.close(CloseReason::Idle);
         mailbox.push(Bytes::from_static(b"b"));
         let expected = (vec![Bytes::from_static(b"a")], Some(CloseReason::Draining));
         assert_eq!(mailbox.drain(), expected);
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_can_t_put_its_end_off() {
+        let mailbox = Mailbox::new(1_000);
+        mailbox.push(Bytes::from_static(b"queued"));
+        mailbox.close(CloseReason::MaximumAge);
+        let mut stalled = VecDeque::from([Bytes::from_static(b"unwritten")]);
+        let reason = mailbox.take(&mut stalled, &Context::from_waker(Waker::noop()));
+        assert_eq!(reason, Some(CloseReason::MaximumAge));
+        assert_eq!(stalled, [Bytes::from_static(b"unwritten"), Bytes::from_static(b"queued")]);
+    }
+
+    #[test]
+    fn only_the_last_pong_waits() {
+        let mailbox = Mailbox::new(1_000);
+        mailbox.pong(Bytes::from_static(b"first"));
+        mailbox.pong(Bytes::from_static(b"second"));
+        assert_eq!(mailbox.drain(), (vec![Bytes::from_static(b"second")], None));
     }
 
     #[test]
@@ -171,7 +228,7 @@ mod tests {
         }
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::new(1_000);
         mailbox.take(&mut VecDeque::new(), &Context::from_waker(&waker));
         for _ in 0..3 {
             mailbox.push(Bytes::from_static(b"x"));

@@ -89,10 +89,6 @@ impl Broker {
     /// ([`is_invalid_input`](Error::is_invalid_input)), the storage fails
     /// ([`is_storage_unavailable`](Error::is_storage_unavailable)) or the broker shuts down
     /// ([`is_shutting_down`](Error::is_shutting_down)); nothing was published then.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
     pub async fn publish(&self, message: Message) -> Result<Published, Error> {
         self.core.publish_for_host(message).await.map_err(Error::from)
     }
@@ -135,14 +131,18 @@ impl Broker {
 
     /// Ends the broker in order: refuses new connections and messages, closes the open ones with
     /// code 1012, so that clients come back at once elsewhere, waits up to 10 seconds for them to
-    /// go, stores what is under way, and closes the storage. Later calls do nothing.
+    /// go, after which they are cut off, waits as long for what is being stored, and closes the
+    /// storage, however long that takes. Later calls do nothing.
     ///
     /// # Errors
     ///
     /// Fails where the storage can't be closed in order.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        self.core.drain(Duration::from_secs(10)).await;
-        self.core.hub.settled().await;
+        const PATIENCE: Duration = Duration::from_secs(10);
+        self.core.drain(PATIENCE).await;
+        if tokio::time::timeout(PATIENCE, self.core.hub.settled()).await.is_err() {
+            tracing::error!("messages are still being stored, and are given up");
+        }
         self.core.hub.save_high_water().await.or_else(unless_closed).map_err(Error::storage)?;
         self.core.storage.close().await.map_err(Error::storage)
     }

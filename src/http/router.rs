@@ -6,7 +6,7 @@ use crate::broker::Core;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::websocket;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use std::sync::Arc;
 
@@ -55,13 +55,20 @@ where
     if request.method() != route.method() {
         return wrong_method(&route.method());
     }
+    let is_connect = route == Route::Connect;
     let result = match route {
         Route::Connect => websocket::upgrade(core, request).await,
         Route::ClientModule => Ok(client_module()),
         Route::Publish => server_api::publish(core, request).await,
         Route::ChannelInfo(name) => channel_info(core, &request, name),
     };
-    result.unwrap_or_else(|error| answer::error(&error))
+    let mut response = result.unwrap_or_else(|error| answer::error(&error));
+    if is_connect && response.status() == StatusCode::BAD_REQUEST {
+        // RFC 6455 section 4.2.2: what would be right.
+        let version = HeaderValue::from_static("13");
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+    }
+    response
 }
 
 /// Every answer of the client API, errors too, says which pages may read it.

@@ -42,6 +42,17 @@ where
 }
 
 fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
+    // To take a message and leave these out would double it, or publish it at the wrong time.
+    for (field, code) in [
+        (Field::ScheduleExpression, Code::InvalidSchedule),
+        (Field::DeduplicationId, Code::InvalidMessage),
+        (Field::Channels, Code::InvalidMessage),
+    ] {
+        if fields.has(field) {
+            let message = format!("this server does not know the field {:?}", field.name());
+            return Err(ProtocolError::new(code, message));
+        }
+    }
     let missing = |code, field: Field| {
         ProtocolError::new(code, format!("the field {:?} is missing", field.name()))
     };

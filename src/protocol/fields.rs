@@ -42,6 +42,9 @@ fields! {
     ExpandReactions "expandReactions",
     EagerIdGeneration "eagerIdGeneration",
     Store "store",
+    ScheduleExpression "scheduleExpression",
+    DeduplicationId "deduplicationId",
+    Channels "channels",
 }
 
 /// The known fields of one object. Of a repeated name the last counts, as in JavaScript; unknown
@@ -120,6 +123,11 @@ impl<'a> Fields<'a> {
         let whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
         #[allow(clippy::cast_possible_truncation)] // checked in the line above
         whole.then_some(Some(number as i64)).ok_or_else(wrong)
+    }
+
+    /// Whether a field is there and not null.
+    pub(crate) fn has(&self, field: Field) -> bool {
+        self.present(field).is_some()
     }
 
     fn present(&self, field: Field) -> Option<&'a RawValue> {

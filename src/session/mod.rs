@@ -109,7 +109,8 @@ impl<R> Session<R> {
         });
         let mut actions = vec![Action::Reply(welcome)];
         let permissions = Arc::clone(&self.permissions);
-        actions.extend(permissions.auto_subscribed().map(|channel| self.auto_subscribe(channel)));
+        let channels = permissions.auto_subscribed().take(self.settings.max_subscriptions);
+        actions.extend(channels.map(|channel| self.auto_subscribe(channel)));
         actions
     }
 
@@ -180,6 +181,12 @@ impl<R> Session<R> {
     /// those that the session does not see.
     pub(crate) fn touch(&mut self, now: Now) {
         self.timers.touch(now);
+    }
+
+    /// Notes that messages are looked at again, after a time in which they could not be.
+    pub(crate) fn resume(&mut self, now: Now) {
+        self.timers.touch(now);
+        self.timers.heartbeat(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the steady clock.

@@ -28,6 +28,13 @@ impl<R> Session<R> {
         names::check_event(&event)?;
         let data = checked_data(fields)?;
 
+        if fields.has(Field::ScheduleExpression) {
+            // Publishing it now would be worse than not at all.
+            return Err(ProtocolError::new(
+                Code::SchedulePermissionDenied,
+                "this server does not schedule messages",
+            ));
+        }
         let (channel, grants, subscribed) = self.message_grants(&written, &event);
         let published = grants.publish == Decision::Granted;
         let broadcast = grants.broadcast && grants.publish != Decision::Denied;

@@ -45,11 +45,11 @@ struct Periodic {
 
 impl Periodic {
     fn new(period: Duration, now: Now) -> Self {
-        Self { period, due: now.steady + period }
+        Self { period, due: now.steady.saturating_add(period) }
     }
 
     fn restart(&mut self, now: Now) {
-        self.due = now.steady + self.period;
+        self.due = now.steady.saturating_add(self.period);
     }
 
     fn is_due(&self, now: Now) -> bool {
@@ -61,7 +61,7 @@ impl Timers {
     pub(super) fn new(settings: &TimerSettings, token: &Token, now: Now) -> Self {
         let heartbeat = token.heartbeat_timeout.map(|seconds| Duration::from_secs(seconds.into()));
         Self {
-            end: settings.max_age.map(|age| now.steady + age),
+            end: settings.max_age.map(|age| now.steady.saturating_add(age)),
             idle_after: settings.idle,
             last_frame: now.steady,
             keep_alive: token.keep_alive.then(|| Periodic::new(settings.keep_alive, now)),
@@ -80,9 +80,13 @@ impl Timers {
         }
     }
 
+    fn idle_at(&self) -> Duration {
+        self.last_frame.saturating_add(self.idle_after)
+    }
+
     pub(super) fn next(&self) -> Duration {
         let periodic = self.keep_alive.iter().chain(&self.heartbeat).map(|timer| timer.due);
-        periodic.chain(self.end).fold(self.last_frame + self.idle_after, Duration::min)
+        periodic.chain(self.end).fold(self.idle_at(), Duration::min)
     }
 
     pub(super) fn due<R>(&mut self, now: Now) -> Option<Action<'static, R>> {
@@ -92,7 +96,7 @@ impl Timers {
         if self.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.is_due(now)) {
             return Some(Action::Close(CloseReason::MissedHeartbeat));
         }
-        if self.last_frame + self.idle_after <= now.steady {
+        if self.idle_at() <= now.steady {
             return Some(Action::Close(CloseReason::Idle));
         }
         let keep_alive = self.keep_alive.as_mut().filter(|timer| timer.is_due(now))?;

@@ -19,6 +19,10 @@ use tokio::time::{Instant, Sleep};
 
 /// How long a client may take to answer a close, and to read what comes before it.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a connection that waits looks at its time.
+const WAITING: Duration = Duration::from_secs(1);
+/// A timer that fires early looks again; one too far away can't be set.
+const LONGEST_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Messages read in one turn, before what they caused is written.
 const MESSAGES_PER_TURN: usize = 32;
 /// Turns before other tasks have theirs.
@@ -46,6 +50,7 @@ pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
     };
     let mut timer = pin!(tokio::time::sleep_until(driver.next_deadline()));
     poll_fn(|context| driver.poll(timer.as_mut(), context)).await;
+    core.unsubscribe_all(&connection.connection);
     // TLS wants to say goodbye too; a client that is gone is not waited for.
     let _ = tokio::time::timeout(Duration::from_secs(1), driver.io.shutdown()).await;
 }
@@ -120,6 +125,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         mut timer: Pin<&mut Sleep>,
         context: &mut Context<'_>,
     ) -> Result<(), Ended> {
+        if self.open.connection.mailbox().is_cut_off() {
+            return Err(Ended);
+        }
         loop {
             self.take_mail(timer.as_mut(), context);
             if self.outbox.is_empty() {
@@ -160,14 +168,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         for done in 0..MESSAGES_PER_TURN {
             if let Some(wait) = &mut self.wait {
                 match wait.as_mut().poll(context) {
-                    Poll::Ready(()) => self.wait = None,
+                    Poll::Ready(()) => {
+                        self.wait = None;
+                        // What the client sent in the meantime was not its fault to be unread.
+                        let Open { core, connection } = self.open;
+                        connection.session().lock().resume(core.clock.now());
+                        // It may have ended with the connection being closed, which comes first.
+                        return Ok(true);
+                    }
                     Poll::Pending => return Ok(done > 0),
                 }
             }
             match self.phase {
                 Phase::Open | Phase::Closing => {}
                 Phase::Discarding => return Ok(self.discard(context)? | (done > 0)),
-                Phase::Closed => return Ok(true),
+                Phase::Closed => return Ok(done > 0),
             }
             let mut replies = Vec::new();
             match self.reader.poll_next(&mut self.io, &mut replies, context) {
@@ -200,13 +215,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             Incoming::Control => {
                 connection.session().lock().touch(now);
                 if !replies.is_empty() {
-                    // By the mailbox, whose budget bounds what a client that never reads can
-                    // make the server keep by pinging it.
-                    connection.mailbox().push(Bytes::from(replies));
+                    connection.mailbox().pong(Bytes::from(replies));
                 }
             }
             Incoming::Closed => {
                 self.outbox.queue().push_back(Bytes::from(replies));
+                core.unsubscribe_all(connection);
                 self.phase = Phase::Closed;
                 timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
             }
@@ -248,6 +262,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             return Err(Ended);
         }
         let Open { core, connection } = self.open;
+        if self.wait.is_some() {
+            // Nothing is read, and so nothing can be held against the client.
+            timer.as_mut().reset(Instant::now() + WAITING);
+            return Ok(true);
+        }
         let now = core.clock.now();
         connection.session().lock().touch(self.last_sent);
         loop {
@@ -269,6 +288,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
     fn next_deadline(&self) -> Instant {
         let Open { core, connection } = self.open;
         let due = connection.session().lock().next_timeout();
-        Instant::now() + due.saturating_sub(core.clock.now().steady)
+        Instant::now() + due.saturating_sub(core.clock.now().steady).min(LONGEST_TIMER)
     }
 }

@@ -20,7 +20,8 @@ pub(crate) async fn upgrade<B>(
 ) -> Result<Response<Body>, ProtocolError> {
     let token = {
         let query = service::query_parameter(request.uri().query(), "token");
-        let token = query.as_deref().or_else(|| service::bearer(request.headers()));
+        let query = query.as_deref().filter(|token| !token.is_empty());
+        let token = query.or_else(|| service::bearer(request.headers()));
         core.verify_connect(token.unwrap_or_default())?
     };
     let accept = accept_key(request.headers())?;

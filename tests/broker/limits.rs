@@ -72,6 +72,63 @@ async fn a_slow_consumer_is_closed_with_4429_and_the_others_get_everything() {
     assert_eq!(slow.close_code().await, 4429);
 }
 
+/// Publishes to a client that reads nothing, until what was sent to it no longer fits its socket.
+async fn stall(server: &Server, channel: &str) {
+    let data = "x".repeat(30_000);
+    for _ in 0..400 {
+        server.broker.publish(Message::new(channel, "e").data(&data)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_can_t_put_its_end_off() {
+    let builder = builder()
+        .max_queued_bytes(64 << 20)
+        .max_connection_age(Some(std::time::Duration::from_secs(1)));
+    let server = Server::with(builder).await;
+    let _jim = Client::subscribed(&server, &chat("jim"), "c").await;
+    stall(&server, "c").await;
+    until(|| server.broker.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_though_clients_read_nothing() {
+    let server = Server::with(builder().max_queued_bytes(64 << 20)).await;
+    let _jim = Client::subscribed(&server, &chat("jim"), "c").await;
+    stall(&server, "c").await;
+    server.broker.shutdown().await.unwrap();
+    until(|| server.broker.connection_count() == 0).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_costs_one_answer_at_a_time() {
+    let server = Server::start().await;
+    let mut jim = Client::connect(&server, &chat("jim")).await;
+    for number in 0..20_000_u32 {
+        // A masked ping with four bytes of payload, whose mask is zero.
+        let mut ping = vec![0x89, 0x84, 0, 0, 0, 0];
+        ping.extend(number.to_be_bytes());
+        jim.send_raw(&ping).await;
+    }
+    jim.send(&json!({"event": "hotsock.ping"})).await;
+    loop {
+        match jim.next_frame().await.unwrap().unwrap() {
+            tungstenite::Message::Pong(_) => {}
+            tungstenite::Message::Text(text) => break assert!(text.contains("hotsock.pong")),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn limits_without_an_end_are_limits_too() {
+    let builder = builder()
+        .idle_timeout(std::time::Duration::MAX)
+        .max_connection_age(Some(std::time::Duration::MAX));
+    let server = Server::with(builder).await;
+    Client::subscribed(&server, &chat("jim"), "c").await.assert_silent().await;
+}
+
 #[tokio::test]
 async fn fragmented_messages_are_put_together() {
     let server = Server::start().await;

@@ -43,6 +43,18 @@ async fn backends_are_told_what_is_wrong() {
         let answer = backend(&server, Method::POST, "/publish", &body).await;
         assert_eq!(answer.code(), (400, code.to_owned()), "{body}");
     }
+    for (field, code) in [
+        ("scheduleExpression", "INVALID_SCHEDULE"),
+        ("deduplicationId", "INVALID_MESSAGE"),
+        ("channels", "INVALID_MESSAGE"),
+    ] {
+        let mut body = json!({"channel": "c", "event": "e"});
+        body[field] = json!("x");
+        let answer = backend(&server, Method::POST, "/publish", &body).await;
+        assert_eq!(answer.code(), (400, code.to_owned()), "{field}");
+        body[field] = json!(null);
+        assert_eq!(backend(&server, Method::POST, "/publish", &body).await.status, 202);
+    }
     for store in [-1_i64, 0, 1, 3_155_695_200] {
         let body = json!({"channel": "c", "event": "e", "store": store});
         assert_eq!(backend(&server, Method::POST, "/publish", &body).await.status, 202);

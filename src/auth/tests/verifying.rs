@@ -64,6 +64,9 @@ fn leeway_is_zero_unless_it_is_configured() {
         assert!(verifier().verify(&token, now()).is_err(), "{claim} {by}");
         assert_eq!(lenient.verify(&token, now()).is_ok(), good, "{claim} {by}");
     }
+    // A used token must be remembered for as long as it would be accepted.
+    let token = lenient.verify(&sign(&claims(&json!({}))), now()).unwrap();
+    assert_eq!(token.expires_at, Timestamp::from_unix_seconds(NOW + 65));
 }
 
 #[test]
