@@ -38,7 +38,7 @@ impl App {
     ) -> Result<Response<Body>, Infallible> {
         let reply = match request.uri().path() {
             "/healthz" => get(request.method(), reply::text(StatusCode::OK, "ok\n")),
-            "/readyz" => get(request.method(), self.readiness().await),
+            "/readyz" => get(request.method(), readiness(&self.broker).await),
             path => match &self.demo {
                 Some(demo) if path == "/demo/token" => demo.token(request).await,
                 Some(_) if let Some(page) = pages::find(path) => {
@@ -49,13 +49,13 @@ impl App {
         };
         Ok(reply.map(Either::Left))
     }
+}
 
-    /// Not ready while the storage fails, or the broker shuts down.
-    async fn readiness(&self) -> Reply {
-        match tokio::time::timeout(CHECK_TIMEOUT, self.broker.check()).await {
-            Ok(Ok(())) => reply::text(StatusCode::OK, "ready\n"),
-            Ok(Err(_)) | Err(_) => reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        }
+/// Not ready while the storage fails, or the broker shuts down.
+async fn readiness(broker: &Broker) -> Reply {
+    match tokio::time::timeout(CHECK_TIMEOUT, broker.check()).await {
+        Ok(Ok(())) => reply::text(StatusCode::OK, "ready\n"),
+        Ok(Err(_)) | Err(_) => reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
     }
 }
 
@@ -64,5 +64,21 @@ fn get(method: &Method, reply: Reply) -> Reply {
     match *method {
         Method::GET | Method::HEAD => reply,
         _ => reply::method_not_allowed("GET, HEAD"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::{Algorithm, MemoryStorage, VerifyingKey};
+
+    #[tokio::test]
+    async fn a_broker_that_has_ended_is_not_ready() {
+        let key = VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
+        let broker = Broker::builder().verifying_key(key).storage(MemoryStorage::new());
+        let broker = broker.build().await.unwrap();
+        assert_eq!(readiness(&broker).await.status(), 200);
+        broker.shutdown().await.unwrap();
+        assert_eq!(readiness(&broker).await.status(), 503);
     }
 }

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 mod client;
-mod demo;
+mod demo_page;
 mod ending;
 mod process;
 mod settings;
@@ -10,10 +10,16 @@ mod start;
 mod token;
 mod wrong_options;
 
-/// Modules of the example whose own tests run here, since Cargo runs none inside of examples.
+// Modules of the example, whose own tests run here, since Cargo runs none inside of examples.
 #[allow(dead_code)]
 #[path = "../../examples/broker/announcement.rs"]
 mod announcement;
+#[allow(dead_code)]
+#[path = "../../examples/broker/app.rs"]
+mod app;
+#[allow(dead_code)]
+#[path = "../../examples/broker/demo.rs"]
+mod demo;
 #[allow(dead_code)]
 #[path = "../../examples/broker/failure.rs"]
 mod failure;
@@ -26,3 +32,9 @@ mod keys;
 #[allow(dead_code)]
 #[path = "../../examples/broker/options.rs"]
 mod options;
+#[allow(dead_code)]
+#[path = "../../examples/broker/pages.rs"]
+mod pages;
+#[allow(dead_code)]
+#[path = "../../examples/broker/reply.rs"]
+mod reply;

@@ -87,6 +87,17 @@ fn the_broker_opens_as_many_files_as_it_may() {
 }
 
 #[test]
+fn keys_that_others_can_read_are_warned_of() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(Start::new(home.path()).serve().stop().stderr, "");
+    let key = home.path().join("fanfare-data/api-key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    let stderr = Start::new(home.path()).serve().stop().stderr;
+    assert!(stderr.contains("other users can read ./fanfare-data/api-key"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "the other key is private: {stderr}");
+}
+
+#[test]
 fn a_lack_of_file_descriptors_passes() {
     let home = tempfile::tempdir().unwrap();
     let broker = Start::after("ulimit -n 64", home.path()).options(["--storage", "memory"]).serve();
