@@ -1,9 +1,9 @@
 //! What the tokens in force permit on a channel (protocol section 4).
 
 use super::Permissions;
-use super::pattern::Pattern;
+use super::keyed::Keyed;
 use super::permissions::{ChannelRules, MessageRules, ReactRule, StorageRules};
-use crate::session::StoreFor;
+use crate::protocol::store::StoreFor;
 use std::sync::Arc;
 
 /// The tokens in force on a connection for one channel.
@@ -144,17 +144,13 @@ impl<'a> Grants<'a> {
     fn channel_rules(&self, name: &str) -> Vec<Match<'a, ChannelRules>> {
         let tokens = [(Some(self.connect), false), (self.subscribe, true)];
         let tokens = tokens.into_iter().filter_map(|(token, which)| Some((token?, which)));
-        tokens
-            .flat_map(|(token, of_subscribe)| {
-                let keys = token.channels.iter().filter(|(key, _)| key.matches(name));
-                keys.map(move |(key, rules)| Match {
-                    rules,
-                    of_subscribe,
-                    exact_channel: key.exact().is_some(),
-                    exact_key: false,
-                })
-            })
-            .collect()
+        let mut found = Vec::new();
+        for (token, of_subscribe) in tokens {
+            token.channels.for_each_matching(name, |exact_channel, rules| {
+                found.push(Match { rules, of_subscribe, exact_channel, exact_key: false });
+            });
+        }
+        found
     }
 }
 
@@ -162,19 +158,15 @@ impl<'a> Grants<'a> {
 fn inner<'a, T>(
     channels: &[Match<'a, ChannelRules>],
     name: &str,
-    rules: impl Fn(&'a ChannelRules) -> &'a [(Pattern, T)],
+    rules: impl Fn(&'a ChannelRules) -> &'a Keyed<T>,
 ) -> Vec<Match<'a, T>> {
-    let of_channel = |channel: &Match<'a, ChannelRules>| {
-        let (of_subscribe, exact_channel) = (channel.of_subscribe, channel.exact_channel);
-        let keys = rules(channel.rules).iter().filter(|(key, _)| key.matches(name));
-        keys.map(move |(key, rules)| Match {
-            rules,
-            of_subscribe,
-            exact_channel,
-            exact_key: key.exact().is_some(),
-        })
-    };
-    channels.iter().flat_map(of_channel).collect()
+    let mut found = Vec::new();
+    for &Match { rules: channel, of_subscribe, exact_channel, .. } in channels {
+        rules(channel).for_each_matching(name, |exact_key, rules| {
+            found.push(Match { rules, of_subscribe, exact_channel, exact_key });
+        });
+    }
+    found
 }
 
 /// An explicit `false` wins over everything, in any order; else any `true` grants.
@@ -211,10 +203,7 @@ fn longest<T>(
     matches: &[Match<'_, T>],
     value: impl Fn(&T) -> Option<StoreFor>,
 ) -> Option<StoreFor> {
-    number(matches, value).max_by_key(|store| match store {
-        StoreFor::Forever => (true, 0),
-        StoreFor::Seconds(seconds) => (false, *seconds),
-    })
+    number(matches, value).max()
 }
 
 /// A `false` denies; else `true` allows any; else the union of the arrays is allowed.

@@ -1,11 +1,11 @@
 //! Keys of permissions: exact names, wildcards, regular expressions (protocol section 4).
 
+use super::regex::Regex;
 use super::regex_cache::RegexCache;
-use regex::bytes::Regex;
 use std::sync::Arc;
 
 /// What introduces a regular expression.
-const REGEX_PREFIX: &str = "#regex:";
+pub(super) const REGEX_PREFIX: &str = "#regex:";
 
 /// Which names a key stands for.
 #[derive(Debug)]
@@ -29,7 +29,15 @@ impl Pattern {
         match self {
             Self::Exact(exact) => **exact == *name,
             Self::Wildcard(pattern) => wildcard(pattern, name),
-            Self::Regex(regex) => regex.is_match(name.as_bytes()),
+            Self::Regex(regex) => regex.is_match(name),
+        }
+    }
+
+    /// What a regular expression costs, in bytes; see [`Regex::cost`].
+    pub(super) fn cost(&self) -> usize {
+        match self {
+            Self::Regex(regex) => regex.cost(),
+            Self::Exact(_) | Self::Wildcard(_) => 0,
         }
     }
 

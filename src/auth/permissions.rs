@@ -1,16 +1,18 @@
 //! The `channels` claim of one token, checked and compact (protocol section 4).
 
-use super::pattern::Pattern;
-use super::reader::{ClaimError, Object, SwitchOrStrings};
+use super::keyed::Keyed;
+use super::pattern::{Pattern, REGEX_PREFIX};
+use super::reader::{ClaimError, Object, SwitchOrStrings, quoted};
 use super::regex_cache::RegexCache;
 use crate::protocol::names;
-use crate::session::StoreFor;
-use std::collections::HashSet;
+use crate::protocol::store::StoreFor;
 
 /// What one token permits.
 #[derive(Debug, Default)]
 pub(crate) struct Permissions {
-    pub(super) channels: Box<[(Pattern, ChannelRules)]>,
+    pub(super) channels: Keyed<ChannelRules>,
+    /// The places in `channels` of those that have an alias, in the aliases' order.
+    by_alias: Box<[usize]>,
 }
 
 /// Directives under one channel key; `None` where the token says nothing.
@@ -23,10 +25,10 @@ pub(super) struct ChannelRules {
     pub(super) umd_update: Option<bool>,
     pub(super) history_start: Option<u64>,
     pub(super) alias: Option<Box<str>>,
-    pub(super) messages: Box<[(Pattern, MessageRules)]>,
+    pub(super) messages: Keyed<MessageRules>,
     #[cfg_attr(not(test), allow(dead_code))]
     // for channel storage, which the broker does not serve yet
-    pub(super) storage: Box<[(Pattern, StorageRules)]>,
+    pub(super) storage: Keyed<StorageRules>,
 }
 
 /// Directives under one event key.
@@ -61,66 +63,76 @@ pub(super) struct StorageRules {
     pub(super) schedule_before: Option<u64>,
 }
 
-/// Regular expressions in one token. Each may take a moment to compile, so that without a bound
-/// one token could keep a core busy for minutes.
-const MAX_REGEXES: usize = 100;
+/// Keys in one token, of all levels. What is kept of a key is many times its text.
+const MAX_KEYS: usize = 4_000;
+/// Cost of the regular expressions in one token, in bytes: some hundred of the usual kind for
+/// each of 1 MiB. Without a bound one token could keep a core busy for seconds.
+const MAX_REGEX_COST: usize = 1 << 20;
 
 impl Permissions {
     /// Checks and reads the claim.
     pub(super) fn parse(channels: &Object<'_>, regexes: &RegexCache) -> Result<Self, ClaimError> {
-        let mut reader = Reader { regexes, regexes_left: MAX_REGEXES };
+        let mut reader = Reader { regexes, keys_left: MAX_KEYS, regex_cost_left: MAX_REGEX_COST };
         let channels = reader.keyed(channels, Level::Channel, Reader::channel)?;
-        let permissions = Self { channels };
-        permissions.check_aliases()?;
-        Ok(permissions)
-    }
-
-    /// Aliases must be unique in their token and equal to none of its exact keys.
-    fn check_aliases(&self) -> Result<(), ClaimError> {
-        let mut seen = HashSet::new();
-        let keys: HashSet<_> = self.exact_keys().map(|(key, _)| key).collect();
-        for (key, rules) in self.exact_keys() {
-            let Some(alias) = rules.alias.as_deref() else { continue };
-            let problem = if !seen.insert(alias) {
-                "is another channel's alias too"
-            } else if keys.contains(alias) {
-                "is a channel of the same token"
-            } else {
-                continue;
-            };
-            return Err(ClaimError::at("alias", problem).within_key(key));
-        }
-        Ok(())
+        let by_alias = by_alias(&channels)?;
+        Ok(Self { channels, by_alias })
     }
 
     /// Whether the token names exactly this channel.
     pub(crate) fn is_exact_key(&self, channel: &str) -> bool {
-        self.exact_keys().any(|(key, _)| key == channel)
+        self.channels.get(channel).is_some()
     }
 
     /// The alias that the token gives to a channel.
     pub(crate) fn alias_of(&self, channel: &str) -> Option<&str> {
-        self.exact_keys().find(|(key, _)| *key == channel)?.1.alias.as_deref()
+        self.channels.get(channel)?.alias.as_deref()
     }
 
     /// The channel that the token gives this alias.
     pub(crate) fn resolve_alias(&self, alias: &str) -> Option<&str> {
-        let mut keys = self.exact_keys();
-        keys.find(|(_, rules)| rules.alias.as_deref() == Some(alias)).map(|(key, _)| key)
+        let place = self
+            .by_alias
+            .binary_search_by(|place| alias_at(&self.channels, *place).cmp(&Some(alias)))
+            .ok()?;
+        Some(self.channels.nth(self.by_alias[place])?.0)
     }
 
     /// The channels that a connection with this connect token is subscribed to from its start.
     pub(crate) fn auto_subscribed(&self) -> impl Iterator<Item = &str> {
         let grants = super::Grants { connect: self, subscribe: None };
-        self.exact_keys()
+        self.channels
+            .exact()
             .filter(|(_, rules)| rules.auto_subscribe == Some(true))
             .map(|(key, _)| key)
             .filter(move |key| grants.auto_subscribes(key))
     }
+}
 
-    fn exact_keys(&self) -> impl Iterator<Item = (&str, &ChannelRules)> {
-        self.channels.iter().filter_map(|(key, rules)| Some((key.exact()?, rules)))
+fn alias_at(channels: &Keyed<ChannelRules>, place: usize) -> Option<&str> {
+    channels.nth(place)?.1.alias.as_deref()
+}
+
+/// The places of the channels that have an alias. Aliases must be unique in their token and equal
+/// to none of its exact keys.
+fn by_alias(channels: &Keyed<ChannelRules>) -> Result<Box<[usize]>, ClaimError> {
+    let aliased = channels.exact().enumerate().filter(|(_, (_, rules))| rules.alias.is_some());
+    let mut places: Vec<usize> = aliased.map(|(place, _)| place).collect();
+    places.sort_by_key(|place| alias_at(channels, *place));
+    let mut previous = None;
+    for &place in &places {
+        let alias = alias_at(channels, place);
+        let problem = if alias == previous {
+            "is another channel's alias too"
+        } else if alias.is_some_and(|alias| channels.get(alias).is_some()) {
+            "is a channel of the same token"
+        } else {
+            previous = alias;
+            continue;
+        };
+        let key = channels.nth(place).map_or("", |(key, _)| key);
+        return Err(ClaimError::at("alias", problem).within_key(key));
     }
+    Ok(places.into())
 }
 
 /// Which kind of name a key stands for.
@@ -141,7 +153,7 @@ impl Level {
         };
         if key.is_empty() {
             Err("must not be empty")
-        } else if names::longer_than(key, max) {
+        } else if key.chars().filter(|c| *c != '*').nth(max).is_some() {
             Err("is longer than any name that it could match")
         } else if key.starts_with('#') || key.contains(forbidden) {
             Err("can match no name: only \"#regex:\" may start with '#', and ',' and white space \
@@ -158,7 +170,8 @@ fn is_separator(c: char) -> bool {
 
 struct Reader<'r> {
     regexes: &'r RegexCache,
-    regexes_left: usize,
+    keys_left: usize,
+    regex_cost_left: usize,
 }
 
 impl Reader<'_> {
@@ -168,7 +181,7 @@ impl Reader<'_> {
         object: &Object<'_>,
         level: Level,
         mut read: impl FnMut(&mut Self, &Pattern, &Object<'_>) -> Result<T, ClaimError>,
-    ) -> Result<Box<[(Pattern, T)]>, ClaimError> {
+    ) -> Result<Keyed<T>, ClaimError> {
         let mut rules_of = |key: &str| {
             let pattern = self.pattern(key, level)?;
             let directives =
@@ -180,19 +193,24 @@ impl Reader<'_> {
         object
             .keys()
             .map(|key| rules_of(key).map_err(|error: ClaimError| error.within_key(key)))
-            .collect()
+            .collect::<Result<_, _>>()
+            .map(Keyed::new)
     }
 
     fn pattern(&mut self, key: &str, level: Level) -> Result<Pattern, ClaimError> {
-        if key.starts_with("#regex:") {
-            self.regexes_left = self.regexes_left.checked_sub(1).ok_or_else(|| {
-                ClaimError::new("is one regular expression too many; a token may have 100")
-            })?;
-        } else {
+        self.keys_left = self.keys_left.checked_sub(1).ok_or_else(|| {
+            ClaimError::new(format!("is one key too many; a token may have {MAX_KEYS}"))
+        })?;
+        if !key.starts_with(REGEX_PREFIX) {
             level.check(key).map_err(ClaimError::new)?;
         }
-        Pattern::parse(key, self.regexes)
-            .map_err(|problem| ClaimError::new(format!("is no usable expression: {problem}")))
+        let pattern = Pattern::parse(key, self.regexes)
+            .map_err(|problem| ClaimError::new(format!("is no usable expression: {problem}")))?;
+        self.regex_cost_left =
+            self.regex_cost_left.checked_sub(pattern.cost()).ok_or_else(|| {
+                ClaimError::new("is one regular expression too many or too large for one token")
+            })?;
+        Ok(pattern)
     }
 
     fn channel(
@@ -232,8 +250,8 @@ impl Reader<'_> {
         name: &str,
         level: Level,
         read: fn(&Object<'_>) -> Result<T, ClaimError>,
-    ) -> Result<Box<[(Pattern, T)]>, ClaimError> {
-        let Some(object) = directives.object(name)? else { return Ok(Box::default()) };
+    ) -> Result<Keyed<T>, ClaimError> {
+        let Some(object) = directives.object(name)? else { return Ok(Keyed::default()) };
         self.keyed(&object, level, |_, _, rules| read(rules)).map_err(|error| error.within(name))
     }
 }
@@ -284,7 +302,10 @@ fn react(directives: &Object<'_>) -> Result<Option<ReactRule>, ClaimError> {
         Some(SwitchOrStrings::Strings(reactions)) => reactions,
     };
     if let Some(wrong) = reactions.iter().find(|one| !names::is_reaction(one)) {
-        return Err(ClaimError::at("react", format!("has {wrong:?}, which is no reaction")));
+        return Err(ClaimError::at(
+            "react",
+            format!("has {}, which is no reaction", quoted(wrong)),
+        ));
     }
     Ok(Some(ReactRule::Some(reactions.into_iter().map(Into::into).collect())))
 }

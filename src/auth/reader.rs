@@ -35,7 +35,7 @@ impl ClaimError {
     /// The error as seen from an object that has it under a key of the token's own.
     pub(super) fn within_key(mut self, key: &str) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
-        self.path.push(format!("[{key:?}]{dot}"));
+        self.path.push(format!("[{}]{dot}", quoted(key)));
         self
     }
 }
@@ -46,6 +46,15 @@ impl fmt::Display for ClaimError {
         f.write_str("the claim ")?;
         self.path.iter().rev().try_for_each(|step| f.write_str(step))?;
         write!(f, " {}", self.problem)
+    }
+}
+
+/// A text of a token's in quotes, cut where it would make a message long.
+pub(super) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
     }
 }
 
@@ -169,6 +178,8 @@ mod tests {
         let error = ClaimError::at("store", "is wrong").within_key("b").within("messages");
         let error = error.within_key("a").within("channels");
         assert_eq!(error.to_string(), r#"the claim channels["a"].messages["b"].store is wrong"#);
+        let error = ClaimError::new("is wrong").within_key(&"ä".repeat(9_000));
+        assert_eq!(error.to_string(), format!("the claim [\"{}\"…] is wrong", "ä".repeat(80)));
         let error = ClaimError::new("is wrong").within_key("a").within("channels");
         assert_eq!(error.to_string(), r#"the claim channels["a"] is wrong"#);
     }

@@ -2,7 +2,8 @@
 
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::names;
-use crate::session::{StoreFor, check_data_size};
+use crate::protocol::store::StoreFor;
+use crate::session::check_data_size;
 use fanfare_storage::MessageId;
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -6,7 +6,7 @@ use crate::broker::{Core, Message, secrets_equal};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::json;
-use crate::session::StoreFor;
+use crate::protocol::store::StoreFor;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 

@@ -6,3 +6,4 @@ pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod names;
+pub(crate) mod store;

@@ -28,7 +28,7 @@ mod timers;
 
 pub(crate) use action::{Action, CloseReason, Join, PublishRequest, UseToken};
 pub(crate) use history::HistoryScope;
-pub(crate) use publish::{StoreFor, check_data_size};
+pub(crate) use publish::check_data_size;
 pub(crate) use subscribe::single_use;
 pub(crate) use timers::TimerSettings;
 

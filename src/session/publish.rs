@@ -7,11 +7,10 @@ use crate::auth::{Decision, Grants, MessageGrants};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
-use fanfare_storage::{Retention, Timestamp};
+use fanfare_storage::Retention;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 impl<R> Session<R> {
     /// Checks syntax and sizes, then permission, then subscription (section 7).
@@ -93,34 +92,4 @@ pub(crate) fn check_data_size(data: &str) -> Result<(), ProtocolError> {
         ));
     }
     Ok(())
-}
-
-/// How long something is kept, in the protocol's terms: seconds, or forever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoreFor {
-    Forever,
-    Seconds(u64),
-}
-
-impl StoreFor {
-    /// Refuses lifetimes beyond the limit (section 2).
-    pub(crate) fn check(self) -> Result<(), ProtocolError> {
-        match self {
-            Self::Seconds(seconds) if seconds > names::MAX_STORE_SECONDS.unsigned_abs() => {
-                Err(ProtocolError::new(
-                    Code::InvalidMessage,
-                    "\"store\" must be -1 (forever) or 0 to 3155695200 seconds",
-                ))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn retention(self, now: Timestamp) -> Retention {
-        match self {
-            Self::Forever => Retention::Forever,
-            Self::Seconds(0) => Retention::None,
-            Self::Seconds(seconds) => Retention::Until(now + Duration::from_secs(seconds)),
-        }
-    }
 }

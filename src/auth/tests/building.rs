@@ -1,7 +1,7 @@
 //! The builder, with the broker's own parser as its judge.
 
 use super::*;
-use crate::session::StoreFor;
+use crate::protocol::store::StoreFor;
 
 fn soon() -> Timestamp {
     Timestamp::from_unix_seconds(NOW + 60)

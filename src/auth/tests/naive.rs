@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::auth::grants::ReactGrant;
-use crate::session::StoreFor;
+use crate::protocol::store::StoreFor;
 use proptest::prelude::*;
 
 /// Whether a key matches. Generated expressions are `#regex:^(x|y)` and `#regex:z`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::grants::{ChannelGrants, ReactGrant};
-use crate::session::StoreFor;
+use crate::protocol::store::StoreFor;
 
 fn channel(connect: &Value, subscribe: &Value, name: &str) -> ChannelGrants {
     let (connect, subscribe) = (permissions(connect), permissions(subscribe));

@@ -1,11 +1,13 @@
 //! Regular expressions as RE2 reads them.
 
-use crate::auth::regex_dialect::compile;
+use crate::auth::regex::Regex;
+
+fn compile(source: &str) -> Result<Regex, String> {
+    Regex::new(source)
+}
 
 fn matches(source: &str, text: &str) -> bool {
-    compile(source)
-        .unwrap_or_else(|problem| panic!("{source}: {problem}"))
-        .is_match(text.as_bytes())
+    compile(source).unwrap_or_else(|problem| panic!("{source}: {problem}")).is_match(text)
 }
 
 #[test]
@@ -22,6 +24,9 @@ fn classes_and_boundaries_are_ascii() {
         (r"^[\Dx]$", "ä", "5"),
         (r"\bb", "äb", "ab"),
         (r"a\B", "ab", "aä"),
+        // Between whole characters only.
+        (r"\B", "ää", "aäb"),
+        (r"^(?i)\w$", "\u{212a}", "ä"),
         (r"^[[:alpha:]]$", "a", "ä"),
         (r"^[[:^alpha:]]$", "ä", "a"),
         (r"^\pL$", "ä", "1"),
@@ -43,6 +48,10 @@ fn characters_are_whole_and_expressions_unanchored() {
     assert!(matches(r"\x{e4}", "ä") && matches(r"\x41", "A") && matches(r"\.\*\-\/", ".*-/"));
     assert!(matches("(?P<n>a)(?<m>b)|(?:c)", "ab") && matches("(?U)a+", "aa"));
     assert!(matches("^a{2,3}$", "aaa") && matches("^(a{2}){2}$", "aaaa") && matches("[]a]", "]"));
+    assert!(matches("^a{0,1000}$", "aa") && matches("^[]-]+$", "]-") && matches("^[-a-]$", "-"));
+    assert!(matches(r"^\p{Yi}$", "\u{a000}") && matches(r"^\p{Old_Italic}$", "\u{10300}"));
+    // Flags hold to the end of their group, also behind a bar.
+    assert!(matches("^(?:a(?i)b|c)$", "C") && !matches("^(?:(?i)a|c)d$", "CD"));
 }
 
 #[test]
@@ -58,6 +67,23 @@ fn what_engines_read_differently_is_refused() {
         "a??*",
         "a{2}{3}",
         "a{,3}",
+        "a{02}",
+        "a{2,03}",
+        "a{2, 3}",
+        "a{2\t}",
+        "a{1001}",
+        "a{1,1001}",
+        "[--/]",
+        "[^--/]",
+        "[]-a]",
+        "[^]-a]",
+        r"\pC",
+        r"\p{C}",
+        r"\p{Cn}",
+        r"\p{greek}",
+        r"\p{Grek_}",
+        r"\p{Alphabetic}",
+        r"\p{Letter}",
         r"\<a",
         r"a\>",
         r"\b{start}a",
@@ -98,6 +124,7 @@ fn expressions_have_bounds() {
     assert!(compile(&"a".repeat(1024)).is_ok());
     assert!(compile(&"a".repeat(1025)).unwrap_err().contains("1024"));
     assert!(compile("(a{1000}){1000}").unwrap_err().contains("large"));
+    assert!(compile("(((a{0,1000}){0,1000}){0,1000}){0,1000}").is_err());
     assert!(compile(&("(".repeat(200) + &")".repeat(200))).is_err());
     // An exponential case for engines that go back: linear here.
     assert!(!matches("^(a|a)*$", &("a".repeat(5_000) + "b")));

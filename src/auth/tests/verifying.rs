@@ -226,9 +226,35 @@ fn malformed_claims_reject_the_whole_token_and_are_named() {
     assert!(problem(&json!({"channels": {"#regex:(": {}}})).contains("is no usable expression"));
     assert!(problem(&json!({"channels": {"a b": {}}})).contains("can match no name"));
     assert!(problem(&json!({"channels": {"a": {"messages": {"#a": {}}}}})).contains("can match"));
-    let many: serde_json::Map<_, _> =
-        (0..101).map(|n| (format!("#regex:^{n}$"), json!({}))).collect();
-    assert!(problem(&json!({"channels": many})).contains("one regular expression too many"));
+}
+
+#[test]
+fn a_token_has_bounds() {
+    let keys = |count: usize, key: fn(usize) -> String| {
+        let keys: serde_json::Map<_, _> = (0..count).map(|n| (key(n), json!({}))).collect();
+        json!({"channels": keys})
+    };
+    assert!(verify(&keys(4_000, |n| format!("{n}"))).is_ok());
+    assert!(problem(&keys(4_001, |n| format!("{n}"))).contains("one key too many"));
+    let inner: serde_json::Map<_, _> = (0..4_000).map(|n| (n.to_string(), json!({}))).collect();
+    assert!(problem(&json!({"channels": {"a": {"messages": inner}}})).contains("key too many"));
+    // Usual expressions are small, and there may be many.
+    assert!(verify(&keys(1_000, |n| format!("#regex:^room{n}[.]"))).is_ok());
+    let large = |n| format!(r"#regex:^\pL{{1,5}}{n}$");
+    assert!(verify(&keys(5, large)).is_ok());
+    let refused = problem(&keys(50, large));
+    assert!(refused.contains("too many or too large for one token"), "{refused}");
+    // What is quick to keep may be slow to compile.
+    let slow = |n| format!(r"#regex:(?i)[^\pL\PL]{{0}}{n}");
+    assert!(problem(&keys(200, slow)).contains("too large for one token"));
+}
+
+#[test]
+fn a_key_may_be_as_long_as_the_names_that_it_matches() {
+    let with = |key: &str| verify(&json!({"channels": {key: {}}})).map(|_| ());
+    assert!(with(&"ä".repeat(256)).is_ok() && with(&"ä".repeat(257)).is_err());
+    assert!(with(&("ä".repeat(256) + "**")).is_ok());
+    assert!(with(&("ä".repeat(257) + "*")).is_err());
 }
 
 #[test]

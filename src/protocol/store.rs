@@ -1,0 +1,39 @@
+//! Lifetimes (protocol section 2, `store`).
+
+use super::error::{Code, ProtocolError};
+use super::names;
+use fanfare_storage::{Retention, Timestamp};
+use std::time::Duration;
+
+/// How long something is kept, in the protocol's terms: seconds, or forever.
+///
+/// A longer lifetime is the greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StoreFor {
+    /// 0 is not at all.
+    Seconds(u64),
+    Forever,
+}
+
+impl StoreFor {
+    /// Refuses lifetimes beyond the limit (section 2).
+    pub(crate) fn check(self) -> Result<(), ProtocolError> {
+        match self {
+            Self::Seconds(seconds) if seconds > names::MAX_STORE_SECONDS.unsigned_abs() => {
+                Err(ProtocolError::new(
+                    Code::InvalidMessage,
+                    "\"store\" must be -1 (forever) or 0 to 3155695200 seconds",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn retention(self, now: Timestamp) -> Retention {
+        match self {
+            Self::Forever => Retention::Forever,
+            Self::Seconds(0) => Retention::None,
+            Self::Seconds(seconds) => Retention::Until(now + Duration::from_secs(seconds)),
+        }
+    }
+}
