@@ -4,6 +4,7 @@ use super::permissions::Permissions;
 use super::reader::{ClaimError, Object};
 use super::regex_cache::RegexCache;
 use crate::protocol::names;
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use fanfare_storage::Timestamp;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(crate) struct Token {
     /// Seconds.
     pub(crate) heartbeat_timeout: Option<u16>,
     pub(crate) permissions: Arc<Permissions>,
+    /// Tells whether two tokens' `channels` are the same text: its SHA-256, zero without any.
+    pub(crate) channels_digest: [u8; 32],
     /// Which key verified the token.
     pub(crate) key: Arc<str>,
 }
@@ -89,9 +92,18 @@ impl Token {
             keep_alive: claims.boolean("keepAlive")?.unwrap_or(false),
             heartbeat_timeout: heartbeat_timeout(claims)?,
             permissions: Arc::new(permissions),
+            channels_digest: channels_digest(claims),
             key,
         })
     }
+}
+
+fn channels_digest(claims: &Object<'_>) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    if let Some(text) = claims.raw("channels") {
+        bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    }
+    bytes
 }
 
 fn scopes(claims: &Object<'_>) -> Result<Vec<Scope>, ClaimError> {

@@ -24,6 +24,7 @@ pub(super) struct PendingSubscribe {
 struct Granted {
     channel: Arc<str>,
     permissions: Option<Arc<Permissions>>,
+    digest: [u8; 32],
     meta: Meta,
     counted: bool,
     auto: bool,
@@ -103,6 +104,7 @@ impl<R> Session<R> {
         self.grant(Granted {
             channel: channel.into(),
             permissions: None,
+            digest: [0; 32],
             meta: self.meta.clone(),
             counted: !grants.omit_from_sub_count,
             auto: true,
@@ -164,13 +166,24 @@ impl<R> Session<R> {
         Ok(token)
     }
 
+    /// A token's permissions, or another subscription's that are the same: one token for thousands
+    /// of channels is kept once.
+    fn shared_permissions(&self, token: &Token) -> Arc<Permissions> {
+        let mut same = self
+            .subscriptions
+            .iter()
+            .filter(|(_, found)| found.digest == token.channels_digest)
+            .filter_map(|(_, found)| found.permissions.as_ref());
+        Arc::clone(same.next().unwrap_or(&token.permissions))
+    }
+
     fn check_subscribe(
         &self,
         channel: &Arc<str>,
         token: Option<&Token>,
         wants_recovery: bool,
     ) -> Result<Granted, ProtocolError> {
-        let permissions = token.map(|token| Arc::clone(&token.permissions));
+        let permissions = token.map(|token| self.shared_permissions(token));
         let grants = self.tokens(permissions.as_deref()).channel(channel);
         if grants.subscribe != Decision::Granted {
             return Err(ProtocolError::new(
@@ -197,6 +210,7 @@ impl<R> Session<R> {
         Ok(Granted {
             channel: Arc::clone(channel),
             permissions,
+            digest: token.map_or([0; 32], |token| token.channels_digest),
             meta,
             counted: !grants.omit_from_sub_count,
             auto: false,
@@ -206,7 +220,7 @@ impl<R> Session<R> {
 
     /// Makes the subscription, not active yet, and asks for its registration.
     fn grant(&mut self, granted: Granted) -> Action<'static, R> {
-        let Granted { channel, permissions, meta, counted, auto, wants_recovery } = granted;
+        let Granted { channel, permissions, digest, meta, counted, auto, wants_recovery } = granted;
         let (alias, alias_is_own) = self.alias_for(&channel, permissions.as_deref());
         let confirmation = Subscribed {
             channel: Arc::clone(&channel),
@@ -218,7 +232,7 @@ impl<R> Session<R> {
         };
         let grants = GrantCache::default();
         let subscription =
-            Subscription { permissions, alias, alias_is_own, meta, grants, active: None };
+            Subscription { permissions, digest, alias, alias_is_own, meta, grants, active: None };
         self.subscriptions.insert(Arc::clone(&channel), subscription);
         Action::Join(Join { channel, confirmation, counted })
     }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub(super) struct Subscription<R> {
     /// What the subscribe token grants, where one was used.
     pub(super) permissions: Option<Arc<Permissions>>,
+    /// See [`Token::channels_digest`](crate::auth::Token::channels_digest).
+    pub(super) digest: [u8; 32],
     pub(super) alias: Option<Arc<str>>,
     /// Whether the alias comes from the subscribe token, where it outranks the connect token's.
     pub(super) alias_is_own: bool,

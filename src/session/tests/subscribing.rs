@@ -221,6 +221,21 @@ fn auto_subscribed_channels_are_confirmed_after_the_welcome() {
 }
 
 #[test]
+fn one_token_for_many_channels_is_kept_once() {
+    let mut client = jim();
+    let token = |channels: Value| subscribe_token(&json!({"uid": "jim", "channels": channels}));
+    let shared = token(json!({"a": {"subscribe": true}, "b": {"subscribe": true}}));
+    client.subscribe_with("a", &shared);
+    client.subscribe_with("b", &shared);
+    client.subscribe_with("c", &token(json!({"c": {"subscribe": true}})));
+    let mut kept = |name: &str| {
+        client.session.subscriptions.get_mut(name).unwrap().permissions.clone().unwrap()
+    };
+    assert!(Arc::ptr_eq(&kept("a"), &kept("b")));
+    assert!(!Arc::ptr_eq(&kept("a"), &kept("c")));
+}
+
+#[test]
 fn subscriptions_have_a_bound() {
     let mut client = Client::connect(&json!({"channels": {"*": {"subscribe": true}}}));
     for channel in ["1", "2", "3"] {
