@@ -5,6 +5,7 @@ use super::reader::{ClaimError, Object};
 use super::regex_cache::RegexCache;
 use super::signing::SigningKey;
 use super::token::{Scope, Token};
+use super::verifier::MAX_LENGTH;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_storage::Timestamp;
@@ -47,7 +48,7 @@ pub struct Claims {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
-    /// A broker would refuse the token; the message names the claim.
+    /// A broker would refuse the token: for a claim, which the message names, or for its length.
     #[error("{0}")]
     Invalid(String),
     /// The operating system gave no randomness.
@@ -202,8 +203,8 @@ impl Claims {
     ///
     /// # Errors
     ///
-    /// Fails where a broker would refuse the token for its claims, and where the operating
-    /// system gives no randomness to sign with.
+    /// Fails where a broker would refuse the token, for its claims or for more than 65,536 bytes,
+    /// and where the operating system gives no randomness to sign with.
     pub fn sign(&self, key: &SigningKey) -> Result<String, SignError> {
         let claims = Value::Object(self.all.clone()).to_string();
         self.check(&claims).map_err(|error| SignError::Invalid(error.to_string()))?;
@@ -214,7 +215,12 @@ impl Claims {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let message = format!("{}.{}", encode(&header.to_string()), encode(&claims));
         let signature = key.sign(message.as_bytes()).map_err(|_| SignError::NoRandomness)?;
-        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+        if token.len() > MAX_LENGTH {
+            let problem = format!("a token has at most {MAX_LENGTH} bytes, not {}", token.len());
+            return Err(SignError::Invalid(problem));
+        }
+        Ok(token)
     }
 
     /// Reads the claims as a broker would.

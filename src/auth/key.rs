@@ -59,11 +59,27 @@ pub enum KeyError {
     #[error("the key must be PEM text (-----BEGIN PUBLIC KEY-----)")]
     NotPem,
     /// The PEM block is something else.
-    #[error("the PEM text must hold a PUBLIC KEY, an RSA PUBLIC KEY or a PRIVATE KEY")]
+    #[error(
+        "the PEM text must hold a PUBLIC KEY, an RSA PUBLIC KEY or a PRIVATE KEY; `openssl pkcs8 \
+         -topk8 -nodes` makes the last of an older or encrypted private key"
+    )]
     Label,
-    /// The key is broken, or of another type or curve than the algorithm needs, or an RSA key of
-    /// fewer than 2048 bits.
-    #[error("the key can't be used with {0}: it is broken, or of another type, curve or size")]
+    /// The key is of another type, or on another curve, than the algorithm needs.
+    #[error("{algorithm} needs a key of another kind: this one is for {fits}")]
+    OtherKind {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// One that the key could be used with.
+        fits: Algorithm,
+    },
+    /// An RSA key that is too small (RFC 7518 section 3.3), or larger than is supported.
+    #[error("an RSA key must have 2048 to 8192 bits")]
+    RsaSize,
+    /// The bytes are no key, or a private RSA key that is too small.
+    #[error(
+        "the key can't be used with {0}: it is broken, of an unknown type, or RSA of fewer than \
+         2048 bits"
+    )]
     Rejected(Algorithm),
 }
 
@@ -93,7 +109,7 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// Fails where `algorithm` takes a secret, the text is no such PEM, or the key does not fit
-    /// the algorithm: its type, its curve, or RSA with fewer than 2048 bits.
+    /// the algorithm: its type, its curve, or RSA of other than 2048 to 8192 bits.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
         if matches!(algorithm.kind(), Kind::Hmac(_)) {
             return Err(KeyError::NotPublicKey(algorithm));
@@ -110,15 +126,13 @@ impl VerifyingKey {
 
     /// From the bytes of a public key in any form that the algorithm's keys have.
     pub(super) fn from_public(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
-        let rejected = KeyError::Rejected(algorithm);
-        let verification = match algorithm.kind() {
-            Kind::Hmac(_) => return Err(KeyError::NotPublicKey(algorithm)),
-            Kind::Rsa(verification, _) | Kind::Ecdsa(verification, _) => verification,
-            Kind::Ed25519 => &ED25519,
-        };
-        let key = ParsedPublicKey::new(verification, bytes).map_err(|_| rejected)?;
+        if matches!(algorithm.kind(), Kind::Hmac(_)) {
+            return Err(KeyError::NotPublicKey(algorithm));
+        }
+        let key = parse(algorithm, bytes)
+            .ok_or_else(|| unfit(algorithm, |other| parse(other, bytes).is_some()))?;
         let canonical = match algorithm.kind() {
-            Kind::Rsa(..) => rsa_pkcs1(bytes).ok_or(rejected)?,
+            Kind::Rsa(..) => rsa_pkcs1(bytes)?,
             _ => point(bytes).to_vec(),
         };
         Ok(Self {
@@ -171,12 +185,30 @@ pub(super) fn hmac_key(algorithm: Algorithm, secret: &[u8]) -> Result<hmac::Key,
     Ok(hmac::Key::new(hash, secret))
 }
 
+fn parse(algorithm: Algorithm, bytes: &[u8]) -> Option<ParsedPublicKey> {
+    let verification = match algorithm.kind() {
+        Kind::Hmac(_) => return None,
+        Kind::Rsa(verification, _) | Kind::Ecdsa(verification, _) => verification,
+        Kind::Ed25519 => &ED25519,
+    };
+    ParsedPublicKey::new(verification, bytes).ok()
+}
+
+/// Says why a key can't be used, given whether it could be with another algorithm.
+pub(super) fn unfit(algorithm: Algorithm, fits: impl Fn(Algorithm) -> bool) -> KeyError {
+    use Algorithm::{ES256, ES384, ES512, EdDSA, RS256};
+    match [RS256, ES256, ES384, ES512, EdDSA].into_iter().find(|other| fits(*other)) {
+        Some(fits) => KeyError::OtherKind { algorithm, fits },
+        None => KeyError::Rejected(algorithm),
+    }
+}
+
 /// An RSA key's shortest form, if it has 2048 to 8192 bits. The library parses smaller ones and
 /// refuses only their signatures, which would look to an operator like tokens that never verify.
-fn rsa_pkcs1(bytes: &[u8]) -> Option<Vec<u8>> {
-    let key = rsa::PublicKey::from_der(bytes).ok()?;
+fn rsa_pkcs1(bytes: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let key = rsa::PublicKey::from_der(bytes).map_err(|_| KeyError::RsaSize)?;
     let fits = (2048..=8192).contains(&(key.modulus_len() * 8));
-    fits.then(|| key.as_ref().to_vec())
+    fits.then(|| key.as_ref().to_vec()).ok_or(KeyError::RsaSize)
 }
 
 /// The point of an elliptic curve, with which both forms of its keys end, so that a key has one

@@ -1,7 +1,7 @@
 //! Keys that sign tokens.
 
 use super::algorithm::{Algorithm, Kind};
-use super::key::{KeyError, VerifyingKey, hmac_key};
+use super::key::{KeyError, VerifyingKey, hmac_key, unfit};
 use super::pem;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
@@ -54,29 +54,15 @@ impl SigningKey {
     /// Fails where `algorithm` takes a secret, the text is no such PEM, or the key does not fit
     /// the algorithm.
     pub fn from_pkcs8_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, KeyError> {
-        let rejected = KeyError::Rejected(algorithm);
         let (label, der) = pem::first_block(pem).ok_or(KeyError::NotPem)?;
         if label != "PRIVATE KEY" {
             return Err(KeyError::Label);
         }
-        let (material, public) = match algorithm.kind() {
-            Kind::Hmac(_) => return Err(KeyError::NotPublicKey(algorithm)),
-            Kind::Rsa(_, encoding) => {
-                let pair = RsaKeyPair::from_pkcs8(&der).map_err(|_| rejected)?;
-                let public = pair.public_key().as_ref().to_vec();
-                (Material::Rsa(Arc::new(pair), encoding), public)
-            }
-            Kind::Ecdsa(_, signing) => {
-                let pair = EcdsaKeyPair::from_pkcs8(signing, &der).map_err(|_| rejected)?;
-                let public = pair.public_key().as_ref().to_vec();
-                (Material::Ecdsa(Arc::new(pair)), public)
-            }
-            Kind::Ed25519 => {
-                let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| rejected)?;
-                let public = pair.public_key().as_ref().to_vec();
-                (Material::Ed25519(Arc::new(pair)), public)
-            }
-        };
+        if matches!(algorithm.kind(), Kind::Hmac(_)) {
+            return Err(KeyError::NotPublicKey(algorithm));
+        }
+        let (material, public) = pair(algorithm, &der)
+            .ok_or_else(|| unfit(algorithm, |other| pair(other, &der).is_some()))?;
         Ok(Self { material, verifying: VerifyingKey::from_public(algorithm, &public)? })
     }
 
@@ -115,6 +101,28 @@ impl SigningKey {
             Material::Ed25519(pair) => Ok(pair.try_sign(message)?.as_ref().to_vec()),
         }
     }
+}
+
+/// A key pair of PKCS #8, and its public half.
+fn pair(algorithm: Algorithm, der: &[u8]) -> Option<(Material, Vec<u8>)> {
+    Some(match algorithm.kind() {
+        Kind::Hmac(_) => return None,
+        Kind::Rsa(_, encoding) => {
+            let pair = RsaKeyPair::from_pkcs8(der).ok()?;
+            let public = pair.public_key().as_ref().to_vec();
+            (Material::Rsa(Arc::new(pair), encoding), public)
+        }
+        Kind::Ecdsa(_, signing) => {
+            let pair = EcdsaKeyPair::from_pkcs8(signing, der).ok()?;
+            let public = pair.public_key().as_ref().to_vec();
+            (Material::Ecdsa(Arc::new(pair)), public)
+        }
+        Kind::Ed25519 => {
+            let pair = Ed25519KeyPair::from_pkcs8(der).ok()?;
+            let public = pair.public_key().as_ref().to_vec();
+            (Material::Ed25519(Arc::new(pair)), public)
+        }
+    })
 }
 
 /// Shows nothing of the key itself.

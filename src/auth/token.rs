@@ -38,8 +38,17 @@ pub(crate) struct Token {
     pub(crate) uid: Option<Arc<str>>,
     /// JSON text; `None` where it is absent or null.
     pub(crate) umd: Option<Bytes>,
+    /// Whether the token says what the metadata is. To `umd` scope a null says that there is to be
+    /// none, and differs from saying nothing.
+    #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
+    pub(crate) names_umd: bool,
+    /// Whether the connection's own metadata may be changed to `umd`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
+    pub(crate) umd_update: bool,
+    /// Whether such a change reaches the connection's subscriptions.
+    #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
+    pub(crate) umd_propagate: bool,
     pub(crate) expires_at: Timestamp,
-    pub(crate) not_before: Option<Timestamp>,
     pub(crate) jti: Option<Arc<str>>,
     pub(crate) single_use: bool,
     pub(crate) connection_id: Option<Arc<str>>,
@@ -64,11 +73,10 @@ impl Token {
         key: Arc<str>,
         regexes: &RegexCache,
     ) -> Result<Self, ClaimError> {
+        let validity = Validity::parse(claims)?;
         claims.numeric_date("iat")?;
         claims.string("iss")?;
         claims.strings("aud")?;
-        claims.boolean("umdUpdate")?;
-        claims.boolean("umdPropagate")?;
         let jti = claims.string("jti")?;
         let single_use = claims.boolean("singleUse")?.unwrap_or(false);
         if single_use && jti.as_ref().is_none_or(String::is_empty) {
@@ -84,8 +92,10 @@ impl Token {
             scopes: scopes(claims)?,
             uid: uid(claims)?,
             umd: umd(claims)?,
-            expires_at: date(claims, "exp")?.ok_or_else(|| ClaimError::at("exp", "is required"))?,
-            not_before: date(claims, "nbf")?,
+            names_umd: claims.raw("umd").is_some(),
+            umd_update: claims.boolean("umdUpdate")?.unwrap_or(false),
+            umd_propagate: claims.boolean("umdPropagate")?.unwrap_or(false),
+            expires_at: validity.expires_at,
             jti: jti.map(Arc::from),
             single_use,
             connection_id: claims.string("connectionId")?.map(Arc::from),
@@ -104,6 +114,20 @@ fn channels_digest(claims: &Object<'_>) -> [u8; 32] {
         bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
     }
     bytes
+}
+
+/// When a token may be used.
+pub(super) struct Validity {
+    pub(super) expires_at: Timestamp,
+    pub(super) not_before: Option<Timestamp>,
+}
+
+impl Validity {
+    pub(super) fn parse(claims: &Object<'_>) -> Result<Self, ClaimError> {
+        let expires_at =
+            date(claims, "exp")?.ok_or_else(|| ClaimError::at("exp", "is required"))?;
+        Ok(Self { expires_at, not_before: date(claims, "nbf")? })
+    }
 }
 
 fn scopes(claims: &Object<'_>) -> Result<Vec<Scope>, ClaimError> {

@@ -2,7 +2,7 @@
 
 use super::reader::{ClaimError, Object};
 use super::regex_cache::RegexCache;
-use super::token::Token;
+use super::token::{Token, Validity};
 use super::{Algorithm, VerifyingKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -38,7 +38,7 @@ pub(crate) enum TokenError {
 }
 
 /// Bytes of a token. HTTP servers take less in an address, but not everywhere.
-const MAX_LENGTH: usize = 64 << 10;
+pub(super) const MAX_LENGTH: usize = 64 << 10;
 
 impl Verifier {
     pub(crate) fn new(
@@ -57,10 +57,11 @@ impl Verifier {
         let payload = std::str::from_utf8(&payload).ok().and_then(Object::parse);
         let claims = payload
             .ok_or_else(|| TokenError::Claim(ClaimError::new("set must be a JSON object")))?;
+        // Times and origin come first: they cost next to nothing, and permissions may cost much.
+        self.check_times(&claims, now)?;
+        self.check_origin(&claims)?;
         let mut token = Token::parse(&claims, key.fingerprint().clone(), &self.regexes)
             .map_err(TokenError::Claim)?;
-        self.check_times(&token, now)?;
-        self.check_origin(&claims)?;
         // From here on it says until when the token is good, which is what single use goes by.
         token.expires_at = token.expires_at + self.leeway;
         Ok(token)
@@ -80,11 +81,12 @@ impl Verifier {
         Some((key, URL_SAFE_NO_PAD.decode(payload).ok()?))
     }
 
-    fn check_times(&self, token: &Token, now: Timestamp) -> Result<(), TokenError> {
-        if token.expires_at + self.leeway <= now {
+    fn check_times(&self, claims: &Object<'_>, now: Timestamp) -> Result<(), TokenError> {
+        let validity = Validity::parse(claims).map_err(TokenError::Claim)?;
+        if validity.expires_at + self.leeway <= now {
             return Err(TokenError::Expired);
         }
-        if token.not_before.is_some_and(|not_before| now + self.leeway < not_before) {
+        if validity.not_before.is_some_and(|not_before| now + self.leeway < not_before) {
             return Err(TokenError::NotYet);
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::protocol::store::StoreFor;
+use proptest::prelude::*;
 
 fn soon() -> Timestamp {
     Timestamp::from_unix_seconds(NOW + 60)
@@ -102,6 +103,72 @@ fn what_a_broker_would_refuse_is_not_signed() {
     let wrong = ChannelClaims::new().alias("a b");
     assert!(problem(good().channel("a", wrong)).contains(r#"channels["a"].alias"#));
     assert!(problem(good().channel("#regex:(", ChannelClaims::new())).contains("expression"));
+    let mut long = good();
+    for number in 0..1_500 {
+        long = long.channel(format!("room.{number:040}"), ChannelClaims::new());
+    }
+    assert!(problem(long).contains("a token has at most 65536 bytes"));
+}
+
+/// One call of the builder, with arguments of which some are wrong.
+fn call() -> impl Strategy<Value = fn(Claims) -> Claims> {
+    fn with(claims: Claims, key: &str, directives: ChannelClaims) -> Claims {
+        claims.channel(key, directives)
+    }
+    let calls: &'static [fn(Claims) -> Claims] = &[
+        |claims| claims.expires_at(soon()),
+        |claims| claims.expires_at(soon()).uid("jim"),
+        |claims| claims.not_before(now()),
+        |claims| claims.uid("x".repeat(129)),
+        |claims| claims.umd(&"x".repeat(1022)),
+        |claims| claims.umd(&"x".repeat(1023)),
+        |claims| claims.umd(&()),
+        |claims| claims.single_use("j"),
+        |claims| claims.single_use(""),
+        |claims| claims.heartbeat_timeout(600),
+        |claims| claims.heartbeat_timeout(601),
+        |claims| claims.and_subscribe().and_umd_scope(),
+        |claims| claims.keep_alive().umd_update().umd_propagate().connection_id(""),
+        |claims| with(claims, "a", ChannelClaims::new().alias("b").auto_subscribe(true)),
+        |claims| with(claims, "b", ChannelClaims::new().subscribe(false)),
+        |claims| with(claims, "c", ChannelClaims::new().alias("b")),
+        |claims| with(claims, "d*", ChannelClaims::new().auto_subscribe(true)),
+        |claims| with(claims, "e*", ChannelClaims::new().auto_subscribe(false)),
+        |claims| with(claims, "f*", ChannelClaims::new().alias("g")),
+        |claims| with(claims, "#regex:[a", ChannelClaims::new()),
+        |claims| with(claims, "#regex:[a]", ChannelClaims::new().history_start(u64::MAX)),
+        |claims| {
+            let long = MessageClaims::new().store_for(Duration::from_secs(3_155_695_201));
+            with(claims, "h", ChannelClaims::new().message("e", long))
+        },
+        |claims| {
+            let long = MessageClaims::new().store_for(Duration::from_secs(3_155_695_200));
+            with(claims, "h", ChannelClaims::new().message("e*", long.react_with(["+1", "é"])))
+        },
+        |claims| {
+            let blank = MessageClaims::new().react_with([" "]);
+            with(claims, "i", ChannelClaims::new().message("e", blank))
+        },
+        |claims| {
+            let none = StorageClaims::new().store_for(Duration::ZERO);
+            with(claims, "j", ChannelClaims::new().storage("k", none))
+        },
+        |claims| with(claims, "k l", ChannelClaims::new()),
+    ];
+    prop::sample::select(calls)
+}
+
+proptest! {
+    #[test]
+    fn a_broker_accepts_what_the_builder_signs(calls in prop::collection::vec(call(), 0..8)) {
+        let key = signing_key(Algorithm::HS256);
+        let claims = calls.into_iter().fold(Claims::connect(), |claims, call| call(claims));
+        match claims.sign(&key) {
+            Ok(token) => prop_assert!(verifier().verify(&token, now()).is_ok()),
+            Err(SignError::Invalid(problem)) => prop_assert!(problem.starts_with("the claim ")),
+            Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
 }
 
 #[test]

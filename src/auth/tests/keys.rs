@@ -140,10 +140,110 @@ fn unusable_keys_are_refused_with_the_reason() {
     assert_eq!(from_pem(ES256, &[0xff]), KeyError::NotPem);
     assert_eq!(from_pem(ES256, &pem("CERTIFICATE", &[1])), KeyError::Label);
     assert_eq!(from_pem(ES256, &pem("PUBLIC KEY", &[1])), KeyError::Rejected(ES256));
-    assert_eq!(from_pem(ES256, &private_pem(Algorithm::ES384)), KeyError::Rejected(ES256));
-    assert_eq!(from_pem(ES256, &private_pem(Algorithm::EdDSA)), KeyError::Rejected(ES256));
-    assert_eq!(from_pem(RS256, &private_pem(ES256)), KeyError::Rejected(RS256));
-    assert_eq!(from_pem(RS256, &pem("RSA PUBLIC KEY", &small_rsa())), KeyError::Rejected(RS256));
+    assert_eq!(from_pem(RS256, &pem("RSA PUBLIC KEY", &small_rsa())), KeyError::RsaSize);
+    assert_eq!(from_pem(ES256, &pem("EC PRIVATE KEY", &[1])), KeyError::Label);
+}
+
+#[test]
+fn a_key_of_another_kind_is_refused_with_what_it_is_for() {
+    use Algorithm::{ES256, ES384, ES512, EdDSA, PS384, RS256};
+    for (algorithm, fits) in
+        [(ES256, ES384), (ES384, ES512), (ES512, EdDSA), (EdDSA, RS256), (PS384, ES256)]
+    {
+        let private = private_pem(fits);
+        let public = pem("PUBLIC KEY", &spki(fits, &private));
+        let expected = KeyError::OtherKind { algorithm, fits };
+        assert_eq!(VerifyingKey::from_pem(algorithm, &private).unwrap_err(), expected);
+        assert_eq!(VerifyingKey::from_pem(algorithm, &public).unwrap_err(), expected);
+        assert_eq!(SigningKey::from_pkcs8_pem(algorithm, &private).unwrap_err(), expected);
+    }
+    let error = KeyError::OtherKind { algorithm: ES256, fits: ES384 };
+    assert_eq!(error.to_string(), "ES256 needs a key of another kind: this one is for ES384");
+}
+
+#[test]
+fn private_keys_without_their_public_half_are_taken() {
+    // The form that OpenSSL writes.
+    let der = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
+    let private = pem("PRIVATE KEY", der.as_ref());
+    let key = SigningKey::from_pkcs8_pem(Algorithm::EdDSA, &private).unwrap();
+    assert!(verifies(VerifyingKey::from_pem(Algorithm::EdDSA, &private).unwrap(), &token_of(&key)));
+}
+
+#[test]
+fn ecdsa_signatures_are_two_numbers_of_fixed_size() {
+    for (algorithm, size, asn1) in [
+        (Algorithm::ES256, 64, &sig::ECDSA_P256_SHA256_ASN1_SIGNING),
+        (Algorithm::ES384, 96, &sig::ECDSA_P384_SHA384_ASN1_SIGNING),
+        (Algorithm::ES512, 132, &sig::ECDSA_P521_SHA512_ASN1_SIGNING),
+    ] {
+        let private = private_pem(algorithm);
+        let key = SigningKey::from_pkcs8_pem(algorithm, &private).unwrap();
+        let token = token_of(&key);
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.decode(signature).unwrap().len(), size);
+        let (_, der) = pem::first_block(&private).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(asn1, &der).unwrap();
+        let in_asn1 = pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        let with = |signature: &[u8]| format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+        assert!(!verifies(key.verifying_key(), &with(in_asn1.as_ref())), "{algorithm}");
+        // Zeros verify anything where nobody checks the range.
+        assert!(!verifies(key.verifying_key(), &with(&vec![0; size])), "{algorithm}");
+    }
+}
+
+/// What the standards themselves give as examples: the algorithm, the public key or secret, and
+/// the token (RFC 7515 appendices A.1, A.3 and A.4, RFC 8037 appendix A.4).
+const PUBLISHED: &[(Algorithm, &[&str], &str)] = &[
+    (
+        Algorithm::HS256,
+        &["AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"],
+        "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQog\
+         Imh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+    ),
+    (
+        Algorithm::ES256,
+        &[
+            "BA",
+            "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        ],
+        "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxl\
+         LmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSA\
+         pmWQxfKTUJqPP3-Kg6NU1Q",
+    ),
+    (
+        Algorithm::ES512,
+        &[
+            "BA",
+            "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+            "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2",
+        ],
+        "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA.AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWRO\
+         c-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vc\
+         nwNrmxYbSW9ERBXukOXolLzeO_Jn",
+    ),
+    (
+        Algorithm::EdDSA,
+        &["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"],
+        "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PG\
+         cvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+    ),
+];
+
+#[test]
+fn the_standards_own_examples_verify() {
+    for (algorithm, key, token) in PUBLISHED {
+        let key: Vec<u8> =
+            key.iter().flat_map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
+        let key = match algorithm {
+            Algorithm::HS256 => VerifyingKey::hmac(*algorithm, &key),
+            _ => VerifyingKey::from_public(*algorithm, &key),
+        };
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert!(key.unwrap().verify(message.as_bytes(), &signature), "{algorithm}");
+    }
 }
 
 /// An RSA public key of 1024 bits, PKCS #1.

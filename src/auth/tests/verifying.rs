@@ -141,6 +141,59 @@ fn crit_is_refused_and_what_points_to_keys_is_ignored() {
 }
 
 #[test]
+fn a_token_has_one_spelling_only() {
+    let good = sign(&claims(&json!({"uid": "jim"})));
+    let parts: Vec<_> = good.split('.').collect();
+    let &[header, payload, signature] = &parts[..] else { panic!("a token has three parts") };
+    assert!(verifier().verify(&good, now()).is_ok());
+    // The last character of 32 bytes has two bits that mean nothing.
+    let last = signature.chars().last().unwrap();
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let next = alphabet.find(last).unwrap() + 1;
+    let unused_bits = format!("{}{}", &signature[..42], &alphabet[next..=next]);
+    for wrong in [
+        format!("{header}.{payload}.{unused_bits}"),
+        format!("{header}.{payload}.{signature}="),
+        format!("{header}.{payload}.{signature}\n"),
+        format!(" {good}"),
+        format!("{good}."),
+        format!(".{good}"),
+        format!("{good}.{signature}"),
+        format!("{header}.{payload}.{payload}.{signature}"),
+        format!("{header}..{signature}"),
+        format!("{header}.{signature}"),
+        good.replace('.', ""),
+        String::new(),
+        "..".to_owned(),
+    ] {
+        let error = verifier().verify(&wrong, now()).unwrap_err();
+        assert_eq!(error, TokenError::NotVerified, "{wrong}");
+    }
+    // The same for what is signed: padding, and the other alphabet.
+    let key = signing_key(Algorithm::HS256);
+    for message in [format!("{header}=.{payload}"), format!("{header}.{payload}="), "a+/.b".into()]
+    {
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).unwrap());
+        assert!(verifier().verify(&format!("{message}.{signature}"), now()).is_err(), "{message}");
+    }
+}
+
+#[test]
+fn umd_of_null_is_told_from_no_umd() {
+    let names = |more: Value| {
+        let token = verify(&more).unwrap();
+        (token.names_umd, token.umd.is_some())
+    };
+    assert_eq!(names(json!({"scope": "umd"})), (false, false));
+    assert_eq!(names(json!({"scope": "umd", "umd": null})), (true, false));
+    assert_eq!(names(json!({"scope": "umd", "umd": 0})), (true, true));
+    let token = verify(&json!({"umdUpdate": true, "umdPropagate": true})).unwrap();
+    assert!(token.umd_update && token.umd_propagate);
+    let token = verify(&json!({})).unwrap();
+    assert!(!token.umd_update && !token.umd_propagate);
+}
+
+#[test]
 fn nothing_is_said_of_what_is_not_verified() {
     let forger = SigningKey::hmac(Algorithm::HS256, &[9; 32]).unwrap();
     for payload in ["{}", "[]", "nonsense", r#"{"exp":1,"scope":1}"#] {
