@@ -1,8 +1,8 @@
 //! Building tokens.
 
 use super::channel_claims::ChannelClaims;
+use super::permissions_cache::PermissionsCache;
 use super::reader::{ClaimError, Object};
-use super::regex_cache::RegexCache;
 use super::signing::SigningKey;
 use super::token::{Scope, Token};
 use super::verifier::MAX_LENGTH;
@@ -230,6 +230,6 @@ impl Claims {
         }
         let claims =
             Object::parse(claims).ok_or_else(|| ClaimError::new("set must be a JSON object"))?;
-        Token::parse(&claims, "".into(), &RegexCache::default()).map(|_| ())
+        Token::parse(&claims, "".into(), &PermissionsCache::default()).map(|_| ())
     }
 }

@@ -15,6 +15,7 @@ mod keyed;
 mod pattern;
 mod pem;
 mod permissions;
+mod permissions_cache;
 mod reader;
 mod regex;
 mod regex_cache;

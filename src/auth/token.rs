@@ -1,8 +1,8 @@
 //! A verified token's claims (protocol section 3).
 
 use super::permissions::Permissions;
+use super::permissions_cache::{Digest, PermissionsCache};
 use super::reader::{ClaimError, Object};
-use super::regex_cache::RegexCache;
 use crate::protocol::names;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -57,7 +57,7 @@ pub(crate) struct Token {
     pub(crate) heartbeat_timeout: Option<u16>,
     pub(crate) permissions: Arc<Permissions>,
     /// Tells whether two tokens' `channels` are the same text: its SHA-256, zero without any.
-    pub(crate) channels_digest: [u8; 32],
+    pub(crate) channels_digest: Digest,
     /// Which key verified the token.
     pub(crate) key: Arc<str>,
 }
@@ -71,7 +71,7 @@ impl Token {
     pub(super) fn parse(
         claims: &Object<'_>,
         key: Arc<str>,
-        regexes: &RegexCache,
+        known: &PermissionsCache,
     ) -> Result<Self, ClaimError> {
         let validity = Validity::parse(claims)?;
         claims.numeric_date("iat")?;
@@ -82,11 +82,12 @@ impl Token {
         if single_use && jti.as_ref().is_none_or(String::is_empty) {
             return Err(ClaimError::at("singleUse", "needs the claim jti"));
         }
+        let channels_digest = channels_digest(claims);
         let permissions = match claims.object("channels")? {
             Some(channels) => {
-                Permissions::parse(&channels, regexes).map_err(|error| error.within("channels"))?
+                known.read(&channels, channels_digest).map_err(|error| error.within("channels"))?
             }
-            None => Permissions::default(),
+            None => Arc::default(),
         };
         Ok(Self {
             scopes: scopes(claims)?,
@@ -101,14 +102,14 @@ impl Token {
             connection_id: claims.string("connectionId")?.map(Arc::from),
             keep_alive: claims.boolean("keepAlive")?.unwrap_or(false),
             heartbeat_timeout: heartbeat_timeout(claims)?,
-            permissions: Arc::new(permissions),
-            channels_digest: channels_digest(claims),
+            permissions,
+            channels_digest,
             key,
         })
     }
 }
 
-fn channels_digest(claims: &Object<'_>) -> [u8; 32] {
+fn channels_digest(claims: &Object<'_>) -> Digest {
     let mut bytes = [0; 32];
     if let Some(text) = claims.raw("channels") {
         bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());

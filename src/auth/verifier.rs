@@ -1,7 +1,7 @@
 //! From a token's text to its claims (RFC 7515, RFC 7519; protocol section 3).
 
+use super::permissions_cache::PermissionsCache;
 use super::reader::{ClaimError, Object};
-use super::regex_cache::RegexCache;
 use super::token::{Token, Validity};
 use super::{Algorithm, VerifyingKey};
 use base64::Engine;
@@ -17,7 +17,7 @@ pub(crate) struct Verifier {
     audiences: Vec<String>,
     issuer: Option<String>,
     leeway: Duration,
-    regexes: RegexCache,
+    permissions: PermissionsCache,
 }
 
 /// Why a token is not accepted. Before its signature is verified nothing is said of what is in it.
@@ -47,7 +47,7 @@ impl Verifier {
         issuer: Option<String>,
         leeway: Duration,
     ) -> Self {
-        Self { keys, audiences, issuer, leeway, regexes: RegexCache::default() }
+        Self { keys, audiences, issuer, leeway, permissions: PermissionsCache::default() }
     }
 
     /// Verifies a token's signature, then its times, audience and issuer, and then all of its
@@ -60,7 +60,7 @@ impl Verifier {
         // Times and origin come first: they cost next to nothing, and permissions may cost much.
         self.check_times(&claims, now)?;
         self.check_origin(&claims)?;
-        let mut token = Token::parse(&claims, key.fingerprint().clone(), &self.regexes)
+        let mut token = Token::parse(&claims, key.fingerprint().clone(), &self.permissions)
             .map_err(TokenError::Claim)?;
         // From here on it says until when the token is good, which is what single use goes by.
         token.expires_at = token.expires_at + self.leeway;

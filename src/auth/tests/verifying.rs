@@ -179,6 +179,19 @@ fn a_token_has_one_spelling_only() {
 }
 
 #[test]
+fn tokens_that_permit_the_same_share_what_is_kept_of_it() {
+    let verifier = verifier();
+    let permissions = |uid: &str, channel: &str| {
+        let claims = claims(&json!({"uid": uid, "channels": {channel: {"subscribe": true}}}));
+        verifier.verify(&sign(&claims), now()).unwrap().permissions
+    };
+    let jims = permissions("jim", "a");
+    assert!(std::sync::Arc::ptr_eq(&jims, &permissions("pam", "a")));
+    let others = permissions("pam", "b");
+    assert!(others.is_exact_key("b") && !others.is_exact_key("a"));
+}
+
+#[test]
 fn umd_of_null_is_told_from_no_umd() {
     let names = |more: Value| {
         let token = verify(&more).unwrap();
