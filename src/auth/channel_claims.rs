@@ -82,9 +82,10 @@ impl ChannelClaims {
 
 macro_rules! lifetimes {
     () => {
-        /// How long it is stored, in seconds: up to 3,155,695,200.
+        /// How long it is stored: up to 3,155,695,200 seconds, counted in whole ones, where a
+        /// started one counts.
         pub fn store_for(self, time: Duration) -> Self {
-            self.set("store", time.as_secs())
+            self.set("store", time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
         }
 
         /// It is stored with no end.

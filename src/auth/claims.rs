@@ -116,9 +116,9 @@ impl Claims {
         self.set("exp", time.as_unix_seconds())
     }
 
-    /// The token must not be used before this moment; fractions of a second are cut off.
+    /// The token must not be used before this moment; a started second counts.
     pub fn not_before(self, time: Timestamp) -> Self {
-        self.set("nbf", time.as_unix_seconds())
+        self.set("nbf", time.as_unix_millis().div_ceil(1000))
     }
 
     /// When the token was issued; fractions of a second are cut off.

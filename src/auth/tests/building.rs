@@ -89,6 +89,26 @@ fn what_is_built_is_read_as_it_was_meant() {
 }
 
 #[test]
+fn fractions_of_a_second_never_widen_a_token_nor_shorten_a_lifetime() {
+    let start = now() + Duration::from_millis(1);
+    let end = now() + Duration::from_millis(2_999);
+    let rules = MessageClaims::new().store_for(Duration::from_millis(1_001));
+    let key = signing_key(Algorithm::HS256);
+    let token = Claims::connect()
+        .not_before(start)
+        .expires_at(end)
+        .channel("c", ChannelClaims::new().message("e", rules))
+        .sign(&key)
+        .unwrap();
+    let at = |time| verifier().verify(&token, time);
+    assert_eq!(at(start).unwrap_err(), TokenError::NotYet);
+    let token = at(now() + Duration::from_millis(1_999)).unwrap();
+    assert_eq!(token.expires_at, now() + Duration::from_secs(2));
+    let grants = Grants { connect: &token.permissions, subscribe: None };
+    assert_eq!(grants.message("c", "e").store, Some(StoreFor::Seconds(2)));
+}
+
+#[test]
 fn what_a_broker_would_refuse_is_not_signed() {
     let key = signing_key(Algorithm::HS256);
     let problem = |claims: Claims| claims.sign(&key).unwrap_err().to_string();

@@ -110,6 +110,32 @@ fn reactions_are_denied_or_any_or_the_union() {
 }
 
 #[test]
+fn the_names_of_commands_are_event_keys_too() {
+    let echo = |key: &str| {
+        let connect = permissions(&json!({"c": {"messages": {key: {"echo": true}}}}));
+        let grants = Grants { connect: &connect, subscribe: None };
+        grants.message("c", "hotsock.messageReaction").echo
+    };
+    assert!(echo("hotsock.messageReaction") && echo("hotsock.*") && !echo("chat"));
+}
+
+#[test]
+fn an_alias_is_found_among_many() {
+    let channels: serde_json::Map<_, _> = (0..500)
+        .map(|n| (format!("c{n}"), json!({"alias": format!("a{}", 499 - n)})))
+        .chain([("plain".to_owned(), json!({})), ("x*".to_owned(), json!({}))])
+        .collect();
+    let permissions = permissions(&json!(channels));
+    for n in 0..500 {
+        let (channel, alias) = (format!("c{n}"), format!("a{}", 499 - n));
+        assert_eq!(permissions.alias_of(&channel), Some(&*alias));
+        assert_eq!(permissions.resolve_alias(&alias), Some(&*channel));
+    }
+    assert_eq!((permissions.resolve_alias("plain"), permissions.alias_of("x*")), (None, None));
+    assert!(!permissions.is_exact_key("x*") && !permissions.is_exact_key("xy"));
+}
+
+#[test]
 fn broadcast_counts_in_the_connect_token_only() {
     let rules = event("c", json!({"broadcast": true}));
     assert!(message(&rules, &json!({})).broadcast);

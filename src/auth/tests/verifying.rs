@@ -285,6 +285,10 @@ fn malformed_claims_reject_the_whole_token_and_are_named() {
             json!({"channels": {"a": {"alias": "b"}, "b": {}}}),
             r#"the claim channels["a"].alias is a channel of the same token"#,
         ),
+        (
+            json!({"channels": {"a": {"alias": "a"}}}),
+            r#"the claim channels["a"].alias is a channel of the same token"#,
+        ),
         (json!({"channels": {"": {}}}), r#"the claim channels[""] must not be empty"#),
     ] {
         assert_eq!(problem(&more), message);
