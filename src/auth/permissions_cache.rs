@@ -1,7 +1,7 @@
 //! Permissions of tokens in force, shared by all tokens that say the same.
 
 use super::permissions::Permissions;
-use super::reader::{ClaimError, Object};
+use super::reader::ClaimError;
 use super::regex_cache::RegexCache;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -21,16 +21,17 @@ pub(super) struct PermissionsCache {
 }
 
 impl PermissionsCache {
-    /// The permissions of a `channels` claim whose text has this digest.
-    pub(super) fn read(
+    /// The permissions of a `channels` claim whose text has this digest. It is read only where no
+    /// token in force has the same.
+    pub(super) fn get_or_read(
         &self,
-        channels: &Object<'_>,
         digest: Digest,
+        read: impl FnOnce(&RegexCache) -> Result<Permissions, ClaimError>,
     ) -> Result<Arc<Permissions>, ClaimError> {
         if let Some(known) = self.known.lock().get(&digest).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let permissions = Arc::new(Permissions::parse(channels, &self.regexes)?);
+        let permissions = Arc::new(read(&self.regexes)?);
         let mut known = self.known.lock();
         if known.len() >= CAPACITY {
             known.retain(|_, permissions| permissions.strong_count() > 0);
@@ -45,12 +46,14 @@ impl PermissionsCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::reader::Object;
 
     fn read(cache: &PermissionsCache, number: usize) -> Arc<Permissions> {
         let text = format!(r#"{{"c{number}":{{}}}}"#);
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&number.to_le_bytes());
-        cache.read(&Object::parse(&text).unwrap(), digest).unwrap()
+        let parse = |regexes: &_| Permissions::parse(&Object::parse(&text).unwrap(), regexes);
+        cache.get_or_read(digest, parse).unwrap()
     }
 
     #[test]
@@ -58,6 +61,10 @@ mod tests {
         let cache = PermissionsCache::default();
         let first = read(&cache, 1);
         assert!(Arc::ptr_eq(&first, &read(&cache, 1)) && !Arc::ptr_eq(&first, &read(&cache, 2)));
+        let mut digest = [0; 32];
+        digest[0] = 1;
+        let again = cache.get_or_read(digest, |_| unreachable!("it is in force"));
+        assert!(Arc::ptr_eq(&first, &again.unwrap()));
         let weak = Arc::downgrade(&first);
         drop(first);
         assert!(weak.upgrade().is_none(), "the cache keeps nothing alive");
@@ -88,8 +95,8 @@ mod tests {
     #[test]
     fn what_is_malformed_is_not_kept() {
         let cache = PermissionsCache::default();
-        let wrong = Object::parse(r#"{"": {}}"#).unwrap();
-        assert!(cache.read(&wrong, [1; 32]).is_err() && cache.read(&wrong, [1; 32]).is_err());
+        let wrong = || cache.get_or_read([1; 32], |_| Err(ClaimError::new("is wrong")));
+        assert!(wrong().is_err() && wrong().is_err());
         assert!(cache.known.lock().is_empty());
     }
 }

@@ -83,12 +83,13 @@ impl Token {
             return Err(ClaimError::at("singleUse", "needs the claim jti"));
         }
         let channels_digest = channels_digest(claims);
-        let permissions = match claims.object("channels")? {
-            Some(channels) => {
-                known.read(&channels, channels_digest).map_err(|error| error.within("channels"))?
-            }
-            None => Arc::default(),
-        };
+        let permissions =
+            known.get_or_read(channels_digest, |regexes| match claims.object("channels")? {
+                Some(channels) => {
+                    Permissions::parse(&channels, regexes).map_err(|error| error.within("channels"))
+                }
+                None => Ok(Permissions::default()),
+            })?;
         Ok(Self {
             scopes: scopes(claims)?,
             uid: uid(claims)?,
