@@ -56,14 +56,14 @@ fn main() {
 fn append(criterion: &mut Criterion, backend: &Backend) {
     let mut group = criterion.benchmark_group(format!("storage/append/{}", backend.name));
     for size in BATCHES {
-        let store = LazyCell::new(|| RefCell::new(Store::open(backend)));
+        let store = LazyCell::new(|| RefCell::new(Store::open(backend, 0)));
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::new("batch", size), |bencher| {
             bencher.iter_batched(
                 || {
                     let mut store = store.borrow_mut();
-                    if store.length >= LONGEST {
-                        *store = Store::open(backend);
+                    if store.next - store.first >= LONGEST {
+                        *store = Store::open(backend, store.next);
                     }
                     store.items(size)
                 },
@@ -91,7 +91,9 @@ fn page(criterion: &mut Criterion, backend: &Backend) {
 struct Store {
     runtime: Runtime,
     storage: Arc<dyn Storage>,
-    length: usize,
+    /// The numbers of the first message and of the next.
+    first: usize,
+    next: usize,
     _directory: TempDir,
 }
 
@@ -103,20 +105,22 @@ impl Drop for Store {
 }
 
 impl Store {
-    fn open(backend: &Backend) -> Self {
+    /// An empty store whose messages are numbered from `first` on, so that those that were made
+    /// for its predecessor can still be written to it.
+    fn open(backend: &Backend, first: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let storage = {
             let _guard = runtime.enter();
             (backend.open)(directory.path())
         };
-        Self { runtime, storage, length: 0, _directory: directory }
+        Self { runtime, storage, first, next: first, _directory: directory }
     }
 
     fn filled(backend: &Backend, length: usize) -> Self {
-        let mut store = Self::open(backend);
-        while store.length < length {
-            let items = store.items((length - store.length).min(1_000));
+        let mut store = Self::open(backend, 0);
+        while store.next < length {
+            let items = store.items((length - store.next).min(1_000));
             store.commit(items);
         }
         store
@@ -125,7 +129,7 @@ impl Store {
     /// The next messages of the history: 128 bytes of data, by a user, kept forever.
     fn items(&mut self, count: usize) -> Vec<Item> {
         let data = Bytes::from(format!("\"{}\"", "x".repeat(126)));
-        let items = (self.length..self.length + count).map(|number| {
+        let items = (self.next..self.next + count).map(|number| {
             let message = Message {
                 id: id(number),
                 event: "chat".to_owned(),
@@ -136,7 +140,7 @@ impl Store {
             Write::Publish(Publish { message, retention, deduplication: None }).into()
         });
         let items = items.collect();
-        self.length += count;
+        self.next += count;
         items
     }
 
@@ -148,7 +152,7 @@ impl Store {
 
     fn page_in_the_middle(&self) -> usize {
         let query = MessageQuery {
-            from: id((self.length - PAGE) / 2),
+            from: id(self.first + (self.next - self.first - PAGE) / 2),
             to: MessageId::MAX,
             order: Order::Ascending,
             max_messages: PAGE,

@@ -1,12 +1,13 @@
 //! Fan-out over loopback sockets: a whole broker here, its clients in another process.
 
+use super::platform::{cpu_time, raise_file_limit};
 use super::{SUBSCRIBERS, broker, clients, message, runtime, subscriber_token};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use fanfare::{Broker, BrokerService};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::cell::LazyCell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdout};
@@ -40,22 +41,6 @@ pub fn benchmarks(criterion: &mut Criterion) {
     }
 }
 
-/// Raises the soft limit of open files to the hard one, which child processes inherit too, and
-/// returns it.
-#[cfg(unix)]
-fn raise_file_limit() -> u64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let hard = getrlimit(Resource::Nofile).maximum;
-    // Where it can't be raised, the limit that is in force says how far one gets.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard });
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
-}
-
-#[cfg(not(unix))]
-fn raise_file_limit() -> u64 {
-    u64::MAX
-}
-
 struct Crowd {
     runtime: Runtime,
     broker: Broker,
@@ -83,7 +68,7 @@ impl Crowd {
 
     fn publish(&mut self, messages: u64, window: u64) -> Duration {
         self.runtime.block_on(async {
-            let start = Instant::now();
+            let start = cpu_time();
             let mut left = messages;
             while left > 0 {
                 let burst = left.min(window);
@@ -95,7 +80,7 @@ impl Crowd {
                 }
                 left -= burst;
             }
-            start.elapsed()
+            cpu_time() - start
         })
     }
 }
