@@ -192,6 +192,7 @@ impl BrokerBuilder {
             sessions: Arc::new(sessions),
             connections: Connections::default(),
             draining: AtomicBool::new(false),
+            upkeep: tokio::sync::Mutex::default(),
             ended: Notify::new(),
         });
         tokio::spawn(keep(Arc::downgrade(&core)));

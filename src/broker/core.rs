@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) sessions: Arc<SessionSettings>,
     pub(crate) connections: Connections,
     pub(super) draining: AtomicBool,
+    /// Held by what is done from time to time, so that the storage is not closed under it.
+    pub(super) upkeep: tokio::sync::Mutex<()>,
     /// Told when a connection ends while draining.
     pub(super) ended: Notify,
 }

@@ -143,6 +143,11 @@ impl Broker {
         if tokio::time::timeout(PATIENCE, self.core.hub.settled()).await.is_err() {
             tracing::error!("messages are still being stored, and are given up");
         }
+        // Whatever is at work ends soon, and nothing starts any more.
+        let upkeep = tokio::time::timeout(PATIENCE, self.core.upkeep.lock()).await;
+        if upkeep.is_err() {
+            tracing::error!("the storage does not answer, and is closed all the same");
+        }
         self.core.hub.save_high_water().await.or_else(unless_closed).map_err(Error::storage)?;
         self.core.storage.close().await.map_err(Error::storage)
     }
@@ -197,6 +202,7 @@ async fn keep(core: Weak<Core>) {
     for second in (0..SWEEP_EVERY).cycle() {
         tick.tick().await;
         let Some(core) = core.upgrade() else { return };
+        let _working = core.upkeep.lock().await;
         if core.is_draining() {
             return;
         }
@@ -216,7 +222,7 @@ async fn sweep(core: &Core) {
     const AT_ONCE: usize = 1_000;
     loop {
         match core.storage.sweep(core.clock.now().wall, AT_ONCE).await {
-            Ok(swept) if swept.more => tokio::task::yield_now().await,
+            Ok(swept) if swept.more && !core.is_draining() => tokio::task::yield_now().await,
             Ok(_) => return,
             Err(error) => {
                 tracing::warn!(%error, "expired messages could not be removed");

@@ -8,7 +8,7 @@ use fanfare_storage::{
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
 /// What the next commits do.
@@ -28,6 +28,10 @@ pub(super) struct FaultyStorage {
     /// One permit for each commit that may go on.
     gate: Arc<Semaphore>,
     commits: AtomicUsize,
+    /// One permit for each sweep that may go on.
+    sweep_gate: Semaphore,
+    sweeping: AtomicBool,
+    closed_while_sweeping: AtomicBool,
 }
 
 impl Default for FaultyStorage {
@@ -37,6 +41,9 @@ impl Default for FaultyStorage {
             mode: Mutex::default(),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             commits: AtomicUsize::new(0),
+            sweep_gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            sweeping: AtomicBool::new(false),
+            closed_while_sweeping: AtomicBool::new(false),
         }
     }
 }
@@ -53,6 +60,23 @@ impl FaultyStorage {
 
     pub(super) fn open_gate(&self) {
         self.gate.add_permits(1_000_000);
+    }
+
+    /// Holds sweeps up until [`open_sweep_gate`](Self::open_sweep_gate).
+    pub(super) fn close_sweep_gate(&self) {
+        self.sweep_gate.forget_permits(usize::MAX);
+    }
+
+    pub(super) fn open_sweep_gate(&self) {
+        self.sweep_gate.add_permits(1_000_000);
+    }
+
+    pub(super) fn is_sweeping(&self) -> bool {
+        self.sweeping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn was_closed_while_sweeping(&self) -> bool {
+        self.closed_while_sweeping.load(Ordering::Relaxed)
     }
 
     /// How many commits were begun.
@@ -140,7 +164,11 @@ impl Storage for FaultyStorage {
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept> {
-        self.inner.sweep(now, limit).await
+        self.sweeping.store(true, Ordering::Relaxed);
+        self.sweep_gate.acquire().await.unwrap().forget();
+        let swept = self.inner.sweep(now, limit).await;
+        self.sweeping.store(false, Ordering::Relaxed);
+        swept
     }
 
     async fn check(&self) -> Result<()> {
@@ -148,6 +176,7 @@ impl Storage for FaultyStorage {
     }
 
     async fn close(&self) -> Result<()> {
+        self.closed_while_sweeping.fetch_or(self.is_sweeping(), Ordering::Relaxed);
         self.inner.close().await
     }
 }

@@ -1,6 +1,7 @@
 //! Channels and their order, with storage that can be held up, made to fail, or to panic.
 
 mod delivery;
+mod ending;
 mod faulty;
 mod order;
 
