@@ -63,7 +63,7 @@ pub(crate) enum ReactGrant {
 }
 
 /// What may be done with one key of a channel's storage.
-#[cfg_attr(not(test), allow(dead_code))] // for channel storage, which the broker does not serve yet
+#[allow(dead_code)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StorageGrants {
     pub(crate) get: bool,
@@ -127,7 +127,13 @@ impl<'a> Grants<'a> {
         }
     }
 
-    #[cfg_attr(not(test), allow(dead_code))] // for channel storage, which the broker does not serve yet
+    /// Whether any key of the channel's storage is observed by what the tokens say.
+    pub(crate) fn observes_any(&self, channel: &str) -> bool {
+        self.channel_rules(channel)
+            .iter()
+            .any(|found| found.rules.storage.any(|rules| rules.observe == Some(true)))
+    }
+
     pub(crate) fn storage(&self, channel: &str, key: &str) -> StorageGrants {
         let channels = self.channel_rules(channel);
         let rules = inner(&channels, key, |rules| &rules.storage);

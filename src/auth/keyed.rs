@@ -37,6 +37,11 @@ impl<T> Keyed<T> {
         Some((key.exact()?, rules))
     }
 
+    /// Whether any key's rules are so.
+    pub(super) fn any(&self, mut test: impl FnMut(&T) -> bool) -> bool {
+        self.0.iter().any(|(_, rules)| test(rules))
+    }
+
     /// Calls `found` with the rules under each key that matches a name, and with whether the key
     /// is exact.
     pub(super) fn for_each_matching<'k>(&'k self, name: &str, mut found: impl FnMut(bool, &'k T)) {

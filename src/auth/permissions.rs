@@ -26,8 +26,6 @@ pub(super) struct ChannelRules {
     pub(super) history_start: Option<u64>,
     pub(super) alias: Option<Box<str>>,
     pub(super) messages: Keyed<MessageRules>,
-    #[cfg_attr(not(test), allow(dead_code))]
-    // for channel storage, which the broker does not serve yet
     pub(super) storage: Keyed<StorageRules>,
 }
 
@@ -52,7 +50,6 @@ pub(super) enum ReactRule {
 }
 
 /// Directives under one storage key.
-#[cfg_attr(not(test), allow(dead_code))] // for channel storage, which the broker does not serve yet
 #[derive(Debug, Default)]
 pub(super) struct StorageRules {
     pub(super) get: Option<bool>,

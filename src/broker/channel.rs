@@ -9,63 +9,14 @@
 //! taken leaves the work to its holder, who looks again before giving the role up, so that a
 //! publisher waits for nobody.
 
-use super::mailbox::Mailbox;
-use super::subscribers::{ConnectionKey, Registration, Slot, Snapshot, Subscribers};
-use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::event::Event;
-use crate::protocol::frame::{Frame, StampedFrame, UnstampedFrame};
-use fanfare_storage::{
-    Author, Item, Message, MessageId, Outcome, Publish, Result as StorageResult, Retention, Write,
-};
+use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
+use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
+use crate::protocol::frame::{Frame, StampedFrame};
+use fanfare_storage::{Item, MessageId, Outcome, Result as StorageResult};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
-/// A message on its way into a channel.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) frame: UnstampedFrame,
-    /// The sender's subscription, where it gets no copy.
-    pub(crate) except: Option<ConnectionKey>,
-    /// What storage needs to know of it, where it is stored.
-    pub(crate) record: Option<Record>,
-    pub(crate) settle: Settle,
-    /// Its share of what may wait; given back once it is delivered or given up.
-    pub(crate) permit: OwnedSemaphorePermit,
-}
-
-/// What is stored of a message beside what its frame holds.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) event: String,
-    pub(crate) author: Option<Author>,
-    pub(crate) retention: Retention,
-}
-
-/// Who is told what became of a message.
-#[derive(Debug)]
-pub(crate) enum Settle {
-    /// Nobody: what is not stored can't fail.
-    Nobody,
-    /// A caller that waits for the final id.
-    Caller(oneshot::Sender<Result<MessageId, StorageFault>>),
-    /// The connection that sent it, which hears of failure only (protocol section 7).
-    Connection { mailbox: Arc<Mailbox>, written: Box<str> },
-}
-
-/// Storage failed, and nothing was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StorageFault;
-
-impl StorageFault {
-    pub(crate) fn to_error(self) -> ProtocolError {
-        ProtocolError::new(
-            Code::StorageUnavailable,
-            "the message could not be stored and was not published; try again later",
-        )
-    }
-}
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A subscription as its connection holds it.
 #[derive(Debug)]
@@ -99,7 +50,7 @@ pub(super) struct State {
 struct Queued {
     id: MessageId,
     frame: StampedFrame,
-    except: Option<ConnectionKey>,
+    audience: Audience,
     stage: Stage,
     settle: Settle,
     _permit: OwnedSemaphorePermit,
@@ -107,9 +58,10 @@ struct Queued {
 
 #[derive(Debug)]
 enum Stage {
-    Unsaved(Record),
-    Saving(Record),
-    Ready,
+    Unsaved(Box<PendingWrite>),
+    Saving(Box<PendingWrite>),
+    /// What storage said is there where it said more than that the write was applied.
+    Ready(Option<Box<Outcome>>),
 }
 
 /// What publishing leaves for the caller to start.
@@ -177,14 +129,20 @@ impl Channel {
     pub(super) fn deliver(&self) -> bool {
         const TURN: usize = 64;
         for _ in 0..TURN {
-            let Some((message, subscribers)) = self.state.lock().next_ready() else {
+            let Some((item, subscribers)) = self.state.lock().next_ready() else {
                 return false;
             };
-            subscribers.deliver(&message.frame.frame(), message.except);
-            if let Settle::Caller(caller) = message.settle {
-                // A caller that went away needs no answer.
-                let _ = caller.send(Ok(message.id));
-            }
+            subscribers.deliver(&Delivery {
+                id: item.id,
+                frame: item.frame.frame(),
+                channel: &self.name,
+                audience: &item.audience,
+            });
+            let outcome = match item.stage {
+                Stage::Ready(Some(outcome)) => *outcome,
+                _ => Outcome::Applied,
+            };
+            item.settle.done(Settled { id: item.id, outcome });
         }
         true
     }
@@ -196,14 +154,12 @@ impl Channel {
         let mut bytes = 0;
         for queued in &mut state.queue {
             let Stage::Unsaved(_) = queued.stage else { continue };
-            let Stage::Unsaved(record) = std::mem::replace(&mut queued.stage, Stage::Ready) else {
-                continue;
-            };
-            let data = queued.frame.data();
-            bytes += data.len();
+            let stage = std::mem::replace(&mut queued.stage, Stage::Ready(None));
+            let Stage::Unsaved(write) = stage else { continue };
+            bytes += queued.frame.len();
             batch.ids.push(queued.id);
-            batch.items.push(item(queued.id, data, &record));
-            queued.stage = Stage::Saving(record);
+            batch.items.push(write.item(queued.id, queued.frame.data()));
+            queued.stage = Stage::Saving(write);
             if batch.items.len() == MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES {
                 break;
             }
@@ -214,23 +170,48 @@ impl Channel {
 
     /// Takes note of what became of a batch; returns whether delivery is the caller's duty now.
     pub(super) fn stored(&self, ids: &[MessageId], result: StorageResult<Vec<Outcome>>) -> bool {
-        let outcomes = result.unwrap_or_default();
-        let mut failed = Vec::new();
+        let mut outcomes = result.unwrap_or_default().into_iter();
+        let mut over = Vec::new();
         let deliver = {
             let mut state = self.state.lock();
-            for (index, id) in ids.iter().enumerate() {
-                match outcomes.get(index) {
-                    Some(Outcome::Applied) => state.mark_ready(*id),
-                    Some(Outcome::IdNotNewest(newest)) => state.move_to_end(*id, *newest),
-                    _ => failed.extend(state.remove(*id)),
+            for id in ids {
+                match outcomes.next() {
+                    Some(Outcome::Applied) => state.mark_ready(*id, None),
+                    Some(outcome @ (Outcome::EntryChanged(_) | Outcome::ReactionRemoved(_))) => {
+                        state.mark_ready(*id, Some(Box::new(outcome)));
+                    }
+                    Some(Outcome::IdNotNewest(newest)) => state.move_to_end(*id, newest),
+                    // Nobody has anything to see of it.
+                    outcome => over.extend(state.remove(*id).map(|queued| (queued, outcome))),
                 }
             }
             state.take_delivery()
         };
-        for queued in failed {
-            queued.settle.fail();
+        for (queued, outcome) in over {
+            queued.end(outcome);
         }
         deliver
+    }
+}
+
+impl Queued {
+    /// Tells what became of something that is not delivered.
+    fn end(self, outcome: Option<Outcome>) {
+        let refusal = match (&outcome, &self.stage) {
+            (None, _) => Some(Refusal::Storage),
+            (Some(outcome), Stage::Saving(write)) => write.refusal(outcome),
+            _ => None,
+        };
+        match (refusal, outcome) {
+            (Some(refusal), _) => self.settle.refuse(refusal),
+            (None, Some(Outcome::Duplicate(id))) => {
+                self.settle.done(Settled { id, outcome: Outcome::Duplicate(id) });
+            }
+            (None, outcome) => {
+                let outcome = outcome.unwrap_or(Outcome::Unchanged);
+                self.settle.done(Settled { id: self.id, outcome });
+            }
+        }
     }
 }
 
@@ -238,22 +219,34 @@ impl Joined {
     pub(super) fn end(&self) {
         self.channel.leave(self.slot, &self.registration);
     }
+
+    #[allow(dead_code)]
+    pub(super) fn registration(&self) -> &Arc<Registration> {
+        &self.registration
+    }
 }
 
 impl State {
-    /// Registers a connection and tells it so. What is delivered from now on reaches it after
-    /// the confirmation.
+    /// Registers a connection, and tells it so where `confirmation` is there. What is delivered
+    /// from now on reaches it after the confirmation.
     pub(super) fn join(
         &mut self,
         channel: &Arc<Channel>,
         registration: Arc<Registration>,
-        mailbox: &Mailbox,
-        confirmation: Frame,
+        confirmation: Option<Frame>,
     ) -> (Joined, MessageId) {
         let slot = self.subscribers.insert(Arc::clone(&registration));
-        mailbox.push(confirmation);
+        if let Some(confirmation) = confirmation {
+            registration.mailbox().push(confirmation);
+        }
         let joined = Joined { channel: Arc::clone(channel), slot, registration };
         (joined, self.published)
+    }
+
+    #[allow(dead_code)]
+    /// Whether nothing is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && !self.delivering
     }
 
     /// Gives a message its id and its place.
@@ -264,14 +257,15 @@ impl State {
     ) -> (MessageId, Duties) {
         let id = next_id(self.newest);
         self.newest = id;
-        let stored = outgoing.record.is_some();
+        let Outgoing { draft, settle, permit } = outgoing;
+        let stored = draft.is_stored();
         self.queue.push_back(Queued {
             id,
-            frame: outgoing.frame.stamp(id),
-            except: outgoing.except,
-            stage: outgoing.record.map_or(Stage::Ready, Stage::Unsaved),
-            settle: outgoing.settle,
-            _permit: outgoing.permit,
+            frame: draft.frame.stamp(id),
+            audience: draft.audience,
+            stage: draft.write.map_or(Stage::Ready(None), |write| Stage::Unsaved(Box::new(write))),
+            settle,
+            _permit: permit,
         });
         let store = stored && !std::mem::replace(&mut self.storing, true);
         (id, Duties { deliver: self.take_delivery(), store })
@@ -279,14 +273,13 @@ impl State {
 
     /// Takes the role of delivering where it is free and there is something to deliver.
     fn take_delivery(&mut self) -> bool {
-        let ready = matches!(self.queue.front(), Some(Queued { stage: Stage::Ready, .. }));
-        ready && !std::mem::replace(&mut self.delivering, true)
+        self.front_is_ready() && !std::mem::replace(&mut self.delivering, true)
     }
 
     /// The next message to be delivered with those who get it; `None` gives the role of
     /// delivering up.
     fn next_ready(&mut self) -> Option<(Queued, Snapshot)> {
-        if !matches!(self.queue.front(), Some(Queued { stage: Stage::Ready, .. })) {
+        if !self.front_is_ready() {
             self.delivering = false;
             return None;
         }
@@ -295,13 +288,17 @@ impl State {
         Some((message, self.subscribers.snapshot()))
     }
 
+    fn front_is_ready(&self) -> bool {
+        matches!(self.queue.front(), Some(Queued { stage: Stage::Ready(_), .. }))
+    }
+
     fn position(&self, id: MessageId) -> Option<usize> {
         self.queue.binary_search_by_key(&id, |queued| queued.id).ok()
     }
 
-    fn mark_ready(&mut self, id: MessageId) {
+    fn mark_ready(&mut self, id: MessageId, outcome: Option<Box<Outcome>>) {
         if let Some(position) = self.position(id) {
-            self.queue[position].stage = Stage::Ready;
+            self.queue[position].stage = Stage::Ready(outcome);
         }
     }
 
@@ -315,25 +312,10 @@ impl State {
         self.newest = self.newest.max(newest_stored).next();
         queued.id = self.newest;
         queued.frame = queued.frame.unstamp().stamp(queued.id);
-        if let Stage::Saving(record) = queued.stage {
-            queued.stage = Stage::Unsaved(record);
+        if let Stage::Saving(write) = queued.stage {
+            queued.stage = Stage::Unsaved(write);
         }
         self.queue.push_back(queued);
-    }
-}
-
-impl Settle {
-    fn fail(self) {
-        match self {
-            Self::Nobody => {}
-            Self::Caller(caller) => {
-                let _ = caller.send(Err(StorageFault));
-            }
-            Self::Connection { mailbox, written } => {
-                let error = StorageFault.to_error();
-                mailbox.push(Event::Error { channel: Some(written), error }.to_frame());
-            }
-        }
     }
 }
 
@@ -342,10 +324,4 @@ impl Batch {
     pub(super) fn split(self) -> (Vec<Item>, Vec<MessageId>) {
         (self.items, self.ids)
     }
-}
-
-fn item(id: MessageId, data: bytes::Bytes, record: &Record) -> Item {
-    let message = Message { id, event: record.event.clone(), data, author: record.author.clone() };
-    let publish = Publish { message, retention: record.retention, deduplication: None };
-    Write::Publish(publish).into()
 }

@@ -1,14 +1,15 @@
 //! Open connections: their sessions, carried out.
 
-use super::channel::{Joined, Outgoing, Record, Settle};
+use super::channel::Joined;
 use super::core::Core;
 use super::mailbox::Mailbox;
+use super::outgoing::{Audience, Draft, Settle};
 use super::subscribers::ConnectionKey;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
-use crate::session::{Action, CloseReason, Join, PublishRequest, Session, UseToken};
+use crate::session::{Action, CloseReason, PublishRequest, Session, UseToken};
 use dashmap::DashMap;
-use fanfare_storage::{Author, Retention};
+use fanfare_storage::Author;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -46,7 +47,11 @@ impl Connection {
         Self { key, id, secret, mailbox, session: Mutex::new(session) }
     }
 
-    pub(crate) fn mailbox(&self) -> &Mailbox {
+    pub(crate) fn key(&self) -> ConnectionKey {
+        self.key
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
     }
 
@@ -75,10 +80,7 @@ impl Core {
                 connection.mailbox.push(event.to_frame());
                 None
             }
-            Action::Join(join) => {
-                self.join(connection, &join);
-                None
-            }
+            Action::Join(join) => self.join(connection, join),
             Action::Leave(leave) => {
                 self.hub.leave(&leave.registration);
                 connection.mailbox.push(leave.farewell.to_frame());
@@ -95,28 +97,12 @@ impl Core {
         }
     }
 
-    /// The session stays locked until the subscription is in it: whoever has read the
-    /// confirmation finds it there, over HTTP too.
-    fn join(&self, connection: &Connection, join: &Join) {
-        let confirmation =
-            crate::protocol::event::Event::Subscribed(join.confirmation.clone()).to_frame();
-        let mut session = connection.session.lock();
-        let (joined, start) = self.hub.join(
-            &join.channel,
-            connection.key,
-            &connection.mailbox,
-            join.counted,
-            confirmation,
-        );
-        session.joined(&join.channel, joined, start);
-    }
-
     fn publish_for(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         request: PublishRequest<'_>,
     ) -> Option<Wait> {
-        let draft = Draft::of_client(connection, &request);
+        let draft = Draft::of_client(connection.key, &request);
         let settle = if draft.is_stored() {
             let mailbox = Arc::clone(&connection.mailbox);
             Settle::Connection { mailbox, written: request.written.into() }
@@ -146,8 +132,9 @@ impl Core {
                 Ok(false) if uncertain => break,
                 Ok(fresh) => {
                     let action = connection.session.lock().token_used(fresh);
-                    let wait = self.perform(&connection, action);
-                    debug_assert!(wait.is_none(), "a granted subscribe never waits again");
+                    if let Some(wait) = self.perform(&connection, action) {
+                        wait.await;
+                    }
                     return;
                 }
                 Err(error) => {
@@ -170,57 +157,18 @@ impl Core {
     }
 }
 
-/// A message that is encoded and only lacks its place.
-pub(crate) struct Draft {
-    frame: UnstampedFrame,
-    except: Option<ConnectionKey>,
-    record: Option<Record>,
-}
-
 impl Draft {
     /// What a client publishes.
-    pub(crate) fn of_client(connection: &Connection, request: &PublishRequest<'_>) -> Self {
+    pub(crate) fn of_client(sender: ConnectionKey, request: &PublishRequest<'_>) -> Self {
         let (uid, umd) = (request.meta.uid.as_deref(), request.meta.umd.as_deref());
         let mut meta = Vec::with_capacity(64);
         json::meta(&mut meta, uid, umd);
         let data = request.data.as_bytes();
         let frame = UnstampedFrame::message(&request.channel, &request.event, data, Some(&meta));
-        let record = (request.retention != Retention::None).then(|| Record {
-            event: request.event.clone().into_owned(),
-            author: Some(Author { uid: uid.map(str::to_owned), umd: request.meta.umd.clone() }),
-            retention: request.retention,
-        });
-        Self { frame, except: (!request.echo).then_some(connection.key), record }
-    }
-
-    /// What the host publishes: without `meta` (section 10).
-    pub(crate) fn of_host(channel: &str, event: &str, data: &str, retention: Retention) -> Self {
-        let frame = UnstampedFrame::message(channel, event, data.as_bytes(), None);
-        let record = (retention != Retention::None).then(|| Record {
-            event: event.to_owned(),
-            author: None,
-            retention,
-        });
-        Self { frame, except: None, record }
-    }
-
-    pub(crate) fn is_stored(&self) -> bool {
-        self.record.is_some()
-    }
-
-    /// What it takes of the budget of waiting messages.
-    pub(crate) fn size(&self) -> usize {
-        // What surrounds a message in queues and batches, roughly.
-        const OVERHEAD: usize = 256;
-        self.frame.len() + OVERHEAD
-    }
-
-    pub(crate) fn outgoing(
-        self,
-        settle: Settle,
-        permit: tokio::sync::OwnedSemaphorePermit,
-    ) -> Outgoing {
-        Outgoing { frame: self.frame, except: self.except, record: self.record, settle, permit }
+        let author = Author { uid: uid.map(str::to_owned), umd: request.meta.umd.clone() };
+        let mut draft = Self::message(frame, &request.event, Some(author), request.retention);
+        draft.audience = Audience::AllBut((!request.echo).then_some(sender));
+        draft
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all handles of a broker share.
 
+use super::channel::Joined;
 use super::clock::Clock;
 use super::connection::{Connection, Connections, Wait};
 use super::hub::Hub;
@@ -7,7 +8,7 @@ use super::mailbox::Mailbox;
 use super::secrets;
 use crate::auth::{Scope, Token, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
-use crate::session::{CloseReason, Session, SessionSettings, single_use};
+use crate::session::{Action, CloseReason, Session, SessionSettings, single_use};
 use fanfare_storage::Storage;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -91,11 +92,12 @@ impl Core {
         }
     }
 
-    /// Opens a connection: it is welcomed and subscribed to what its token says.
+    /// Opens a connection: it is welcomed and subscribed to what its token says. What is returned
+    /// with it has to end before its first message is looked at.
     pub(crate) fn open(
         self: &Arc<Self>,
         token: &Token,
-    ) -> Result<Arc<Connection>, aws_lc_rs::error::Unspecified> {
+    ) -> Result<(Arc<Connection>, Option<Wait>), aws_lc_rs::error::Unspecified> {
         let now = self.clock.now();
         let (id, secret) = (secrets::random()?, secrets::random()?);
         let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
@@ -105,16 +107,32 @@ impl Core {
         let connection = Arc::new(connection);
         self.connections.insert(&connection);
         let actions = connection.session().lock().start(secret, now);
-        for action in actions {
-            let wait: Option<Wait> = self.perform(&connection, action);
-            debug_assert!(wait.is_none(), "nothing at the start of a connection waits");
-        }
+        let wait = self.perform_all(&connection, actions);
         // Whoever drains has set the flag before it closes all connections: either it saw this
         // one, or this sees the flag.
         if self.is_draining() {
             connection.mailbox().close(CloseReason::Draining);
         }
-        Ok(connection)
+        Ok((connection, wait))
+    }
+
+    /// Does what a session asks for, one after the other.
+    fn perform_all(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        actions: Vec<Action<'static, Joined>>,
+    ) -> Option<Wait> {
+        let mut actions = actions.into_iter();
+        let wait = actions.find_map(|action| self.perform(connection, action))?;
+        let (core, connection) = (Arc::clone(self), Arc::clone(connection));
+        Some(Box::pin(async move {
+            wait.await;
+            for action in actions {
+                if let Some(wait) = core.perform(&connection, action) {
+                    wait.await;
+                }
+            }
+        }))
     }
 
     /// Ends a connection's subscriptions, once it is being closed.

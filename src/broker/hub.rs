@@ -1,9 +1,9 @@
 //! All channels of a broker: looked up by name, made when first needed, gone when no longer.
 
-use super::channel::{Channel, Duties, Joined, Outgoing, State};
+use super::channel::{Channel, Duties, Joined, State};
 use super::clock::Clock;
-use super::mailbox::Mailbox;
-use super::subscribers::{ConnectionKey, Registration};
+use super::outgoing::{Draft, Outgoing, Settle};
+use super::subscribers::Registration;
 use crate::protocol::frame::Frame;
 use dashmap::DashMap;
 use fanfare_storage::{ErrorKind, MessageId, Storage, Timestamp};
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -54,18 +54,17 @@ impl Hub {
         }
     }
 
-    /// Registers a connection with a channel and confirms it; see [`Joined`].
+    /// Registers a connection with a channel, and confirms it where `confirmation` is there. The
+    /// id returned is the newest that was delivered before: what has a greater one reaches the
+    /// registration.
     pub(crate) fn join(
         &self,
         channel: &Arc<str>,
-        connection: ConnectionKey,
-        mailbox: &Arc<Mailbox>,
-        counted: bool,
-        confirmation: Frame,
+        registration: &Arc<Registration>,
+        confirmation: Option<Frame>,
     ) -> (Joined, MessageId) {
-        let registration = Arc::new(Registration::new(connection, Arc::clone(mailbox), counted));
         self.with_channel(channel, |channel, state| {
-            state.join(channel, registration, mailbox, confirmation)
+            state.join(channel, Arc::clone(registration), confirmation)
         })
     }
 
@@ -93,7 +92,7 @@ impl Hub {
     /// final where the message is not stored; otherwise the one that is settled with is.
     pub(crate) fn publish(self: &Arc<Self>, channel: &Arc<str>, outgoing: Outgoing) -> MessageId {
         let now = self.clock.now().wall;
-        let unstored = outgoing.record.is_none();
+        let unstored = !outgoing.draft.is_stored();
         let (channel, id, duties) = self.with_channel(channel, |channel, state| {
             let (id, duties) = state.enqueue(outgoing, |newest| next_id(newest, now));
             (Arc::clone(channel), id, duties)
@@ -107,6 +106,22 @@ impl Hub {
         }
         self.fulfil(&channel, duties);
         id
+    }
+
+    #[allow(dead_code)]
+    /// Waits until all that was published on a channel before has been stored and delivered, or
+    /// given up.
+    pub(crate) async fn barrier(self: &Arc<Self>, channel: &Arc<str>) {
+        let found = self.channels.get(channel).map(|found| Arc::clone(&found));
+        if found.is_none_or(|channel| channel.open().is_none_or(|state| state.is_idle())) {
+            return;
+        }
+        let draft = Draft::barrier();
+        let permit = self.reserve(draft.size()).await;
+        let (caller, settled) = oneshot::channel();
+        self.publish(channel, draft.outgoing(Settle::Caller(caller), permit));
+        // Where it is dropped, so was all before it.
+        let _ = settled.await;
     }
 
     /// How many subscriptions of a channel count (protocol section 10).

@@ -5,12 +5,14 @@
 //! client to come back; what was queued is dropped, since it could only be delivered late and
 //! the client has to fetch what it missed anyway.
 
-use super::subscribers::Registration;
+use super::outgoing::Audience;
+use super::subscribers::{Delivery, Phase, Registration};
 use crate::protocol::frame::Frame;
 use crate::session::CloseReason;
+use fanfare_storage::MessageId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(crate) struct Mailbox {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Frame>,
+    /// What came for a registration that is held. A connection has one of these at most, since
+    /// its commands wait for each other.
+    gathered: Vec<Gathered>,
+    /// Of `queue` and `gathered`.
     bytes: usize,
     /// The answer to the client's last ping; an earlier one that was not sent yet need not be
     /// (RFC 6455 section 5.5.3).
@@ -31,6 +37,17 @@ struct State {
     /// The connection is to end without a word more.
     cut_off: bool,
     waker: Option<Waker>,
+}
+
+/// A frame that came for a held registration.
+#[allow(dead_code)]
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// Its place in the channel's order.
+    pub(crate) id: MessageId,
+    /// The key of the channel's storage that it tells of, if it does.
+    pub(crate) key: Option<Arc<str>>,
+    frame: Frame,
 }
 
 impl Mailbox {
@@ -47,23 +64,51 @@ impl Mailbox {
         wake(waker);
     }
 
-    /// Queues a channel's frame unless the registration has ended. The check is made under the
-    /// mailbox's lock, where [`end_registration`](Self::end_registration) sets it, so that nothing
+    /// Queues a channel's frame unless the registration has ended, or gathers it while that is
+    /// held. The phase is looked at under the mailbox's lock, where it is changed, so that nothing
     /// of a subscription arrives after its end, or of an earlier one after a new one's start.
-    pub(super) fn deliver(&self, registration: &Registration, frame: &Frame) {
+    pub(super) fn deliver(&self, registration: &Registration, delivery: &Delivery<'_>) {
         let mut state = self.state.lock();
-        if registration.has_ended() {
-            return;
-        }
-        let waker = state.push(frame.clone(), self.budget);
+        let waker = match registration.phase() {
+            Phase::Live => state.push(delivery.frame.clone(), self.budget),
+            Phase::Held => state.gather(delivery, self.budget),
+            Phase::Ended => return,
+        };
         drop(state);
         wake(waker);
     }
 
-    /// Marks a registration as ended.
-    pub(super) fn end_registration(&self, ended: &AtomicBool) {
-        let _state = self.state.lock();
-        ended.store(true, Ordering::Relaxed);
+    /// Ends a registration.
+    pub(super) fn end_registration(&self, registration: &Registration) {
+        let mut state = self.state.lock();
+        if registration.phase() == Phase::Held {
+            state.take_gathered();
+        }
+        registration.set_phase(Phase::Ended);
+    }
+
+    /// Makes a held registration live: what was gathered is queued where `wanted` says so, before
+    /// anything that comes later.
+    pub(super) fn release(
+        &self,
+        registration: &Registration,
+        mut wanted: impl FnMut(&Gathered) -> bool,
+    ) {
+        let mut state = self.state.lock();
+        if registration.phase() != Phase::Held {
+            return;
+        }
+        registration.set_phase(Phase::Live);
+        for gathered in state.take_gathered() {
+            if wanted(&gathered) {
+                // The task is woken once, below.
+                let waker = state.push(gathered.frame, self.budget);
+                state.waker = waker.or(state.waker.take());
+            }
+        }
+        let waker = if state.queue.is_empty() { None } else { state.waker.take() };
+        drop(state);
+        wake(waker);
     }
 
     /// Queues the answer to a ping, in the place of one that still waits.
@@ -111,7 +156,7 @@ impl Mailbox {
         if into.is_empty() || state.closing.is_some() {
             into.append(&mut state.queue);
             into.extend(state.pong.take());
-            state.bytes = 0;
+            state.bytes = state.gathered_bytes();
             state.queue.shrink_to(KEPT);
         }
         match &mut state.waker {
@@ -138,16 +183,48 @@ const KEPT: usize = 16;
 const OVERHEAD: usize = 64;
 
 impl State {
+    fn gather(&mut self, delivery: &Delivery<'_>, budget: usize) -> Option<Waker> {
+        if self.closing.is_some() {
+            return None;
+        }
+        let cost = delivery.frame.len() + OVERHEAD;
+        if self.bytes + cost > budget {
+            return self.overflow();
+        }
+        self.bytes += cost;
+        let key = match delivery.audience {
+            Audience::Observers(key) => Some(Arc::clone(key)),
+            Audience::AllBut(_) | Audience::Nobody => None,
+        };
+        let gathered = Gathered { id: delivery.id, key, frame: delivery.frame.clone() };
+        self.gathered.push(gathered);
+        None
+    }
+
+    fn take_gathered(&mut self) -> Vec<Gathered> {
+        self.bytes = self.bytes.saturating_sub(self.gathered_bytes());
+        std::mem::take(&mut self.gathered)
+    }
+
+    fn gathered_bytes(&self) -> usize {
+        self.gathered.iter().map(|gathered| gathered.frame.len() + OVERHEAD).sum()
+    }
+
+    fn overflow(&mut self) -> Option<Waker> {
+        self.closing = Some(CloseReason::SlowConsumer);
+        self.queue = VecDeque::new();
+        self.gathered = Vec::new();
+        self.bytes = 0;
+        self.waker.take()
+    }
+
     fn push(&mut self, frame: Frame, budget: usize) -> Option<Waker> {
         if self.closing.is_some() {
             return None;
         }
         let cost = frame.len() + OVERHEAD;
         if self.bytes + cost > budget && !self.queue.is_empty() {
-            self.closing = Some(CloseReason::SlowConsumer);
-            self.queue = VecDeque::new();
-            self.bytes = 0;
-            return self.waker.take();
+            return self.overflow();
         }
         self.bytes += cost;
         self.queue.push_back(frame);
@@ -165,8 +242,7 @@ fn wake(waker: Option<Waker>) {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
     #[test]

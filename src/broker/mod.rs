@@ -1,5 +1,6 @@
 //! The broker that a host holds: channels, connections, publishing, reading, the end.
 
+mod attach;
 mod builder;
 mod channel;
 mod clock;
@@ -14,6 +15,7 @@ pub mod internals;
 mod listing;
 mod mailbox;
 mod message;
+mod outgoing;
 mod secrets;
 mod subscribers;
 #[cfg(test)]
@@ -25,16 +27,16 @@ pub use history::{History, HistoryMessage, HistoryQuery};
 pub use info::ChannelInfo;
 pub use message::{Message, Published};
 
-pub(crate) use channel::{Settle, StorageFault};
-pub(crate) use connection::{Connection, Draft, Wait};
+pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};
 pub(crate) use listing::ListRequest;
+pub(crate) use outgoing::{Draft, Refusal, Settle, Settled};
 pub(crate) use secrets::equal as secrets_equal;
 
 use crate::http::BrokerService;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::names;
-use fanfare_storage::MessageId;
+use fanfare_storage::Outcome;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -168,24 +170,26 @@ impl Core {
         let message = message.check()?;
         let retention = message.store.retention(self.clock.now().wall);
         let draft = Draft::of_host(&message.channel, &message.event, &message.data, retention);
-        let id =
-            self.publish_and_wait(&message.channel, draft).await.map_err(StorageFault::to_error)?;
-        Ok(Published::new(id, message.channel, message.event))
+        let settled = self.publish_and_wait(&message.channel, draft).await;
+        let settled = settled.map_err(Refusal::to_error)?;
+        Ok(Published::new(settled.id, message.channel, message.event))
     }
 
-    /// Publishes, and returns once the message is in storage where it is to be stored.
+    /// Puts something into a channel's order, and returns once it is in storage where it is to
+    /// be stored.
     pub(crate) async fn publish_and_wait(
         &self,
         channel: &Arc<str>,
         draft: Draft,
-    ) -> Result<MessageId, StorageFault> {
+    ) -> Result<Settled, Refusal> {
         let permit = self.hub.reserve(draft.size()).await;
         if !draft.is_stored() {
-            return Ok(self.hub.publish(channel, draft.outgoing(Settle::Nobody, permit)));
+            let id = self.hub.publish(channel, draft.outgoing(Settle::Nobody, permit));
+            return Ok(Settled { id, outcome: Outcome::Applied });
         }
         let (caller, settled) = oneshot::channel();
         self.hub.publish(channel, draft.outgoing(Settle::Caller(caller), permit));
-        settled.await.unwrap_or(Err(StorageFault))
+        settled.await.unwrap_or(Err(Refusal::Storage))
     }
 
     pub(crate) fn channel_info(&self, channel: &str) -> Result<ChannelInfo, ProtocolError> {

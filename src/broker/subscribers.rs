@@ -6,9 +6,14 @@
 //! costs what it adds and not the square of it.
 
 use super::mailbox::Mailbox;
+use super::outgoing::Audience;
+use crate::auth::Grants;
 use crate::protocol::frame::Frame;
+use crate::session::Observer;
+use fanfare_storage::MessageId;
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Tells connections apart within a broker; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,21 +25,70 @@ pub(crate) struct Registration {
     connection: ConnectionKey,
     mailbox: Arc<Mailbox>,
     counted: bool,
-    ended: AtomicBool,
+    /// A [`Phase`], changed under the mailbox's lock.
+    phase: AtomicU8,
+    /// The tokens that say which keys of the channel's storage are observed, if any.
+    observer: Mutex<Option<Arc<Observer>>>,
+}
+
+/// What becomes of what is delivered to a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// It is queued for the client.
+    Live,
+    /// It is gathered, since the client has to be told of something else before.
+    Held,
+    /// Nothing: the subscription has ended.
+    Ended,
 }
 
 impl Registration {
-    pub(super) fn new(connection: ConnectionKey, mailbox: Arc<Mailbox>, counted: bool) -> Self {
-        Self { connection, mailbox, counted, ended: AtomicBool::new(false) }
+    /// A registration that is live, or one that is held at first.
+    pub(super) fn new(
+        connection: ConnectionKey,
+        mailbox: Arc<Mailbox>,
+        counted: bool,
+        phase: Phase,
+    ) -> Self {
+        let phase = AtomicU8::new(phase as u8);
+        Self { connection, mailbox, counted, phase, observer: Mutex::new(None) }
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    pub(super) fn observe(&self, observer: Option<Arc<Observer>>) {
+        *self.observer.lock() = observer;
+    }
+
+    /// To be asked under the mailbox's lock.
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Live,
+            1 => Phase::Held,
+            _ => Phase::Ended,
+        }
+    }
+
+    /// To be called under the mailbox's lock.
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
     fn end(&self) {
-        self.mailbox.end_registration(&self.ended);
+        self.mailbox.end_registration(self);
     }
+}
+
+/// Something that a channel delivers, in its place.
+#[derive(Debug)]
+pub(super) struct Delivery<'a> {
+    pub(super) id: MessageId,
+    pub(super) frame: Frame,
+    pub(super) channel: &'a str,
+    pub(super) audience: &'a Audience,
 }
 
 const CHUNK: usize = 128;
@@ -124,13 +178,61 @@ impl Subscribers {
 }
 
 impl Snapshot {
-    /// Queues a frame for everybody but `except`.
-    pub(super) fn deliver(&self, frame: &Frame, except: Option<ConnectionKey>) {
-        for registration in self.0.iter().flat_map(|chunk| chunk.iter()).flatten() {
-            if Some(registration.connection) != except {
-                registration.mailbox.deliver(registration, frame);
+    /// Queues a frame for its audience.
+    pub(super) fn deliver(&self, delivery: &Delivery<'_>) {
+        match delivery.audience {
+            Audience::AllBut(except) => {
+                for registration in self.registrations() {
+                    if Some(registration.connection) != *except {
+                        registration.mailbox.deliver(registration, delivery);
+                    }
+                }
+            }
+            Audience::Observers(key) => self.deliver_to_observers(delivery, key),
+            Audience::Nobody => {}
+        }
+    }
+
+    fn deliver_to_observers(&self, delivery: &Delivery<'_>, key: &str) {
+        let mut known = None;
+        for registration in self.registrations() {
+            let Some(observer) = registration.observer.lock().clone() else { continue };
+            if observer.observes(delivery.channel, key, &mut known) {
+                registration.mailbox.deliver(registration, delivery);
             }
         }
+    }
+
+    fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {
+        self.0.iter().flat_map(|chunk| chunk.iter()).flatten()
+    }
+}
+
+/// What the last observer's tokens grant, and which tokens these were.
+type Known = (Arc<Observer>, bool);
+
+impl Observer {
+    /// Whether the tokens grant `observe`. Equal permissions are shared between connections, so
+    /// that most observers of a channel have the answer of the one before.
+    fn observes(self: &Arc<Self>, channel: &str, key: &str, known: &mut Option<Known>) -> bool {
+        if let Some((other, answer)) = known
+            && self.is_same(other)
+        {
+            return *answer;
+        }
+        let grants = Grants { connect: &self.connect, subscribe: self.subscribe.as_deref() };
+        let answer = grants.storage(channel, key).observe;
+        *known = Some((Arc::clone(self), answer));
+        answer
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let subscribe = match (&self.subscribe, &other.subscribe) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        subscribe && Arc::ptr_eq(&self.connect, &other.connect)
     }
 }
 
@@ -142,7 +244,17 @@ mod tests {
 
     fn registration(key: u64) -> Arc<Registration> {
         let mailbox = Arc::new(Mailbox::new(1 << 20));
-        Arc::new(Registration::new(ConnectionKey(key), mailbox, key.is_multiple_of(2)))
+        let counted = key.is_multiple_of(2);
+        Arc::new(Registration::new(ConnectionKey(key), mailbox, counted, Phase::Live))
+    }
+
+    fn deliver(snapshot: &Snapshot) {
+        snapshot.deliver(&Delivery {
+            id: MessageId::MIN,
+            frame: Bytes::from_static(b"x"),
+            channel: "c",
+            audience: &Audience::AllBut(None),
+        });
     }
 
     fn received(registration: &Registration) -> usize {
@@ -158,7 +270,7 @@ mod tests {
         let snapshot = subscribers.snapshot();
         subscribers.remove(slot, &first);
         subscribers.insert(Arc::clone(&third));
-        snapshot.deliver(&Bytes::from_static(b"x"), None);
+        deliver(&snapshot);
         assert_eq!((received(&first), received(&second), received(&third)), (0, 1, 0));
     }
 
@@ -171,7 +283,7 @@ mod tests {
         subscribers.remove(slot, &old);
         assert_eq!(subscribers.insert(Arc::clone(&new)), slot);
         subscribers.remove(slot, &old);
-        subscribers.snapshot().deliver(&Bytes::from_static(b"x"), None);
+        deliver(&subscribers.snapshot());
         assert_eq!((received(&old), received(&new)), (0, 1));
     }
 
@@ -190,10 +302,10 @@ mod tests {
                     let (slot, gone): (Slot, Arc<Registration>) =
                         model.swap_remove(index.index(model.len()));
                     subscribers.remove(slot, &gone);
-                    prop_assert!(gone.has_ended());
+                    prop_assert!(gone.phase() == Phase::Ended);
                 }
             }
-            subscribers.snapshot().deliver(&Bytes::from_static(b"x"), None);
+            deliver(&subscribers.snapshot());
             prop_assert_eq!(subscribers.len, model.len());
             let counted = model.iter().filter(|(_, one)| one.counted).count();
             prop_assert_eq!(subscribers.counted(), counted);

@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::{BoxError, answer, request};
-use crate::broker::{Connection, Core, Draft, ListRequest, StorageFault};
+use crate::broker::{Connection, Core, Draft, ListRequest, Refusal};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use bytes::Bytes;
@@ -78,9 +78,9 @@ async fn publish_message(
     let tell_id = fields.flag(Field::EagerIdGeneration)?;
     let now = core.clock.now();
     let request = connection.session().lock().publish_over_http(now, fields)?;
-    let draft = Draft::of_client(connection, &request);
+    let draft = Draft::of_client(connection.key(), &request);
     let channel = Arc::clone(&request.channel);
-    let id = core.publish_and_wait(&channel, draft).await.map_err(StorageFault::to_error)?;
-    let id = tell_id.then(|| id.to_string());
+    let settled = core.publish_and_wait(&channel, draft).await.map_err(Refusal::to_error)?;
+    let id = tell_id.then(|| settled.id.to_string());
     Ok(answer::accepted(&channel, &request.event, id.as_deref()))
 }

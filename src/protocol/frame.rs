@@ -70,6 +70,7 @@ pub(crate) struct UnstampedFrame {
     buffer: Vec<u8>,
     start: usize,
     data: Range<usize>,
+    has_id: bool,
 }
 
 impl UnstampedFrame {
@@ -95,7 +96,18 @@ impl UnstampedFrame {
         }
         buffer.push(b'}');
         let start = put_header(&mut buffer);
-        Self { buffer, start, data }
+        Self { buffer, start, data, has_id: true }
+    }
+
+    #[allow(dead_code)]
+    /// A frame of the JSON that `write` appends, which shows no id: it only has its place among
+    /// those that do.
+    pub(crate) fn without_id(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut buffer = Vec::with_capacity(HEADER_ROOM + capacity);
+        buffer.resize(HEADER_ROOM, 0);
+        write(&mut buffer);
+        let start = put_header(&mut buffer);
+        Self { buffer, start, data: 0..0, has_id: false }
     }
 
     /// Bytes that the frame occupies.
@@ -105,11 +117,14 @@ impl UnstampedFrame {
 
     /// Fills in the id. This copies 26 bytes, little enough to be done under a channel's lock.
     pub(crate) fn stamp(mut self, id: MessageId) -> StampedFrame {
-        let at = HEADER_ROOM + BEFORE_ID.len();
-        let mut text = [0; MessageId::TEXT_LEN];
-        let _ = id.encode(&mut text);
-        self.buffer[at..at + text.len()].copy_from_slice(&text);
-        StampedFrame { whole: Bytes::from(self.buffer), start: self.start, data: self.data }
+        if self.has_id {
+            let at = HEADER_ROOM + BEFORE_ID.len();
+            let mut text = [0; MessageId::TEXT_LEN];
+            let _ = id.encode(&mut text);
+            self.buffer[at..at + text.len()].copy_from_slice(&text);
+        }
+        let Self { buffer, start, data, has_id } = self;
+        StampedFrame { whole: Bytes::from(buffer), start, data, has_id }
     }
 }
 
@@ -119,12 +134,18 @@ pub(crate) struct StampedFrame {
     whole: Bytes,
     start: usize,
     data: Range<usize>,
+    has_id: bool,
 }
 
 impl StampedFrame {
     /// The frame, to be shared.
     pub(crate) fn frame(&self) -> Frame {
         self.whole.slice(self.start..)
+    }
+
+    /// Bytes that the frame occupies.
+    pub(crate) fn len(&self) -> usize {
+        self.whole.len()
     }
 
     /// The message's `data`, sharing the frame's memory.
@@ -134,7 +155,8 @@ impl StampedFrame {
 
     /// Takes the id back, for another one.
     pub(crate) fn unstamp(self) -> UnstampedFrame {
-        UnstampedFrame { buffer: self.whole.into(), start: self.start, data: self.data }
+        let Self { whole, start, data, has_id } = self;
+        UnstampedFrame { buffer: whole.into(), start, data, has_id }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a session wants done.
 
+use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::event::{Event, Meta, Subscribed};
 use fanfare_storage::{MessageId, Retention, TokenUse};
@@ -43,12 +44,22 @@ pub(crate) struct UseToken {
 }
 
 /// A subscription to be registered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Join {
     pub(crate) channel: Arc<str>,
     pub(crate) confirmation: Subscribed,
     /// Whether the subscription shows in the channel's count (section 10).
     pub(crate) counted: bool,
+    /// The tokens that say which keys of the channel's storage it observes, where it may observe
+    /// any (section 7.3).
+    pub(crate) observer: Option<Observer>,
+}
+
+/// The tokens in force on a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Observer {
+    pub(crate) connect: Arc<Permissions>,
+    pub(crate) subscribe: Option<Arc<Permissions>>,
 }
 
 /// A registration to be ended.

@@ -8,7 +8,7 @@
 //!    [`handle_binary`](Session::handle_binary)), then the action that it returns, before the
 //!    next message. After [`Action::UseToken`] no message may be handed in until
 //!    [`Session::token_used`] has been called. After [`Action::Join`] comes
-//!    [`Session::joined`].
+//!    [`Session::joined`], unless the session has ended.
 //! 3. When [`Session::next_timeout`] has come, [`Session::handle_timeout`] until it returns
 //!    `None`.
 //! 4. After [`Action::Close`], nothing but [`Session::end`].
@@ -26,7 +26,7 @@ mod subscription;
 mod tests;
 mod timers;
 
-pub(crate) use action::{Action, CloseReason, Join, PublishRequest, UseToken};
+pub(crate) use action::{Action, CloseReason, Join, Observer, PublishRequest, UseToken};
 pub(crate) use history::HistoryScope;
 pub(crate) use publish::check_data_size;
 pub(crate) use subscribe::single_use;

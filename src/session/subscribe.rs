@@ -1,6 +1,6 @@
 //! Subscribing and unsubscribing (protocol section 6).
 
-use super::action::{Action, Join, Leave, Start, UseToken};
+use super::action::{Action, Join, Leave, Observer, Start, UseToken};
 use super::subscription::{Active, GrantCache, Subscription};
 use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, Permissions, Scope, Token};
@@ -88,11 +88,16 @@ impl<R> Session<R> {
     }
 
     /// Completes a [`Join`]: the subscription exists from now on, and covers what is published
-    /// after `start`.
-    pub(crate) fn joined(&mut self, channel: &str, registration: R, start: Start) {
+    /// after `start`. Where the session has ended in the meantime, the registration is given back,
+    /// to be removed.
+    #[must_use]
+    pub(crate) fn joined(&mut self, channel: &str, registration: R, start: Start) -> Option<R> {
         match self.subscriptions.get_mut(channel) {
-            Some(subscription) => subscription.active = Some(Active { registration, start }),
-            None => debug_assert!(false, "joined a channel that was not to be joined"),
+            Some(subscription) => {
+                subscription.active = Some(Active { registration, start });
+                None
+            }
+            None => Some(registration),
         }
     }
 
@@ -230,11 +235,22 @@ impl<R> Session<R> {
             recovered: wants_recovery.then_some(false),
             meta: meta.clone(),
         };
+        let observer = self.observer(&channel, permissions.as_ref());
         let grants = GrantCache::default();
         let subscription =
             Subscription { permissions, digest, alias, alias_is_own, meta, grants, active: None };
         self.subscriptions.insert(Arc::clone(&channel), subscription);
-        Action::Join(Join { channel, confirmation, counted })
+        Action::Join(Join { channel, confirmation, counted, observer })
+    }
+
+    /// The tokens that are to be asked which keys of a channel's storage a subscription observes,
+    /// where they name any.
+    fn observer(&self, channel: &str, subscribe: Option<&Arc<Permissions>>) -> Option<Observer> {
+        let names_any = self.tokens(subscribe.map(|token| &**token)).observes_any(channel);
+        names_any.then(|| Observer {
+            connect: Arc::clone(&self.permissions),
+            subscribe: subscribe.cloned(),
+        })
     }
 }
 

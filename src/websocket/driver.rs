@@ -30,8 +30,8 @@ const TURNS: usize = 8;
 
 /// Serves a connection from its welcome to its end.
 pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
-    let connection = match core.open(&token) {
-        Ok(connection) => Open { core: Arc::clone(core), connection },
+    let (connection, wait) = match core.open(&token) {
+        Ok((connection, wait)) => (Open { core: Arc::clone(core), connection }, wait),
         Err(_) => {
             tracing::error!("a connection was refused: the system gives no random numbers");
             return;
@@ -43,7 +43,7 @@ pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
         io: TokioIo::new(upgraded),
         reader: Reader::new(core.settings.max_inbound_message),
         outbox: Outbox::default(),
-        wait: None,
+        wait,
         last_sent: core.clock.now(),
         phase: Phase::Open,
         said_all: false,

@@ -1,5 +1,6 @@
 //! Who gets what: joining, leaving, echo, slow consumers, bounds.
 
+use super::super::outgoing::Audience;
 use super::faulty::Mode;
 use super::*;
 
@@ -83,7 +84,7 @@ async fn the_sender_is_left_out_where_it_asks_for_no_echo() {
     let draft = Draft::of_host("c", "e", "1", Retention::None);
     let permit = world.hub.try_reserve(1).unwrap();
     let mut outgoing = draft.outgoing(Settle::Nobody, permit);
-    outgoing.except = Some(sender.key);
+    outgoing.draft.audience = Audience::AllBut(Some(sender.key));
     world.hub.publish(&"c".into(), outgoing);
     assert_eq!((sender.messages().len(), other.messages().len()), (0, 1));
 }

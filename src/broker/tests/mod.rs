@@ -3,14 +3,15 @@
 mod delivery;
 mod ending;
 mod faulty;
+mod held;
 mod order;
 
-use super::channel::{Joined, Settle, StorageFault};
+use super::channel::Joined;
 use super::clock::{Clock, ManualClock};
-use super::connection::Draft;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
-use super::subscribers::ConnectionKey;
+use super::outgoing::{Draft, Refusal, Settle, Settled};
+use super::subscribers::{ConnectionKey, Phase, Registration};
 use crate::session::CloseReason;
 use bytes::Bytes;
 use fanfare_storage::{MessageId, Retention, Storage, Timestamp};
@@ -59,11 +60,7 @@ impl World {
     }
 
     /// Starts a stored publish; the receiver tells what became of it.
-    fn store(
-        &self,
-        channel: &str,
-        data: u64,
-    ) -> oneshot::Receiver<Result<MessageId, StorageFault>> {
+    fn store(&self, channel: &str, data: u64) -> oneshot::Receiver<Result<Settled, Refusal>> {
         let draft = Draft::of_host(channel, "e", &data.to_string(), Retention::Forever);
         let permit = self.hub.try_reserve(draft.size()).unwrap();
         let (caller, settled) = oneshot::channel();
@@ -98,7 +95,8 @@ impl Subscriber {
         let key = ConnectionKey(KEY.fetch_add(1, Ordering::Relaxed));
         let mailbox = Arc::new(Mailbox::new(budget));
         let confirmation = Bytes::from_static(br#"{"event":"confirmed"}"#);
-        let (joined, start) = hub.join(&channel.into(), key, &mailbox, true, confirmation);
+        let registration = Registration::new(key, Arc::clone(&mailbox), true, Phase::Live);
+        let (joined, start) = hub.join(&channel.into(), &registration.into(), Some(confirmation));
         Self { hub: Arc::clone(hub), joined, start, key, mailbox }
     }
 

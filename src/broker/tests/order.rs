@@ -32,10 +32,10 @@ async fn ids_grow_when_a_channel_was_forgotten_in_between() {
 #[tokio::test]
 async fn ids_grow_across_a_restart_with_a_clock_that_stepped_back() {
     let mut world = World::new();
-    let stored = world.store("c", 1).await.unwrap().unwrap();
+    let stored = world.store("c", 1).await.unwrap().unwrap().id;
     world.clock.set_wall(Timestamp::from_unix_seconds(1));
     world.restart().await;
-    let stored_again = world.store("c", 2).await.unwrap().unwrap();
+    let stored_again = world.store("c", 2).await.unwrap().unwrap().id;
     assert!(stored_again > stored);
 
     world.clock.set_wall(Timestamp::from_unix_seconds(1_800_000_000));
@@ -61,7 +61,7 @@ async fn an_unstored_message_waits_for_stored_ones_before_it() {
     let elsewhere = world.publish("other", 3);
     assert_eq!(other.messages(), [(elsewhere, 3)]);
     world.storage.open_gate();
-    let stored = stored.await.unwrap().unwrap();
+    let stored = stored.await.unwrap().unwrap().id;
     world.hub.settled().await;
     assert_eq!(subscriber.messages(), [(stored, 1), (unstored, 2)]);
 }
@@ -75,11 +75,11 @@ async fn what_can_t_be_stored_is_not_published_and_holds_nothing_up() {
     let failed = world.store("c", 1);
     let unstored = world.publish("c", 2);
     world.storage.open_gate();
-    assert_eq!(failed.await.unwrap(), Err(StorageFault));
+    assert_eq!(failed.await.unwrap(), Err(Refusal::Storage));
     world.hub.settled().await;
     assert_eq!(subscriber.messages(), [(unstored, 2)]);
     world.storage.set_mode(Mode::Work);
-    let stored = world.store("c", 3).await.unwrap().unwrap();
+    let stored = world.store("c", 3).await.unwrap().unwrap().id;
     assert_eq!(subscriber.messages(), [(stored, 3)]);
 }
 
@@ -93,8 +93,8 @@ async fn a_backend_that_panics_costs_its_batch_and_nothing_else() {
     until(|| world.storage.commits() == 1).await;
     let kept = world.store("c", 2);
     world.storage.open_gate();
-    assert_eq!(lost.await.unwrap(), Err(StorageFault));
-    let kept = kept.await.unwrap().unwrap();
+    assert_eq!(lost.await.unwrap(), Err(Refusal::Storage));
+    let kept = kept.await.unwrap().unwrap().id;
     world.hub.settled().await;
     assert_eq!(subscriber.messages(), [(kept, 2)]);
 }
@@ -117,7 +117,7 @@ async fn an_id_that_storage_refuses_is_replaced_and_the_order_kept() {
     let second = world.store("c", 2);
     let unstored = world.publish("c", 3);
     world.storage.open_gate();
-    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    let (first, second) = (first.await.unwrap().unwrap().id, second.await.unwrap().unwrap().id);
     assert!(ahead < first && first < second);
     world.hub.settled().await;
     assert_eq!(subscriber.messages(), [(unstored, 3), (first, 1), (second, 2)]);

@@ -156,7 +156,8 @@ impl Client {
             Action::Reply(event) => self.hear(&event),
             Action::Join(join) => {
                 self.registrations += 1;
-                self.session.joined(&join.channel, self.registrations, self.position);
+                let left = self.session.joined(&join.channel, self.registrations, self.position);
+                assert_eq!(left, None);
                 self.hear(&Event::Subscribed(join.confirmation));
             }
             Action::Leave(leave) => {

@@ -1,0 +1,95 @@
+//! Subscribing, where a client has to be told of something between its confirmation and what is
+//! live: it is registered first and told second, so that nothing falls between.
+
+use super::channel::Joined;
+use super::connection::{Connection, Wait};
+use super::core::Core;
+use super::subscribers::{Phase, Registration};
+use crate::protocol::event::{Event, Subscribed};
+use crate::session::{Join, Observer};
+use fanfare_storage::MessageId;
+use std::sync::Arc;
+
+impl Core {
+    /// Registers a connection with a channel, and confirms it before anything that the channel
+    /// delivers.
+    pub(super) fn join(self: &Arc<Self>, connection: &Arc<Connection>, join: Join) -> Option<Wait> {
+        if join.observer.is_some() {
+            return Some(Box::pin(Arc::clone(self).attach(Arc::clone(connection), join)));
+        }
+        let confirmation = Event::Subscribed(join.confirmation).to_frame();
+        let registration = registration(connection, join.counted, None, Phase::Live);
+        // The session stays locked until the subscription is in it: whoever has read the
+        // confirmation finds it there, over HTTP too.
+        let left = {
+            let mut session = connection.session().lock();
+            let (joined, start) = self.hub.join(&join.channel, &registration, Some(confirmation));
+            session.joined(&join.channel, joined, start)
+        };
+        if let Some(joined) = left {
+            self.hub.leave(&joined);
+        }
+        None
+    }
+
+    /// As [`join`](Self::join), with what comes between the confirmation and the live messages.
+    #[allow(clippy::unused_async)] // nothing comes between yet
+    async fn attach(self: Arc<Self>, connection: Arc<Connection>, join: Join) {
+        let Join { channel, confirmation, counted, observer } = join;
+        let registration = registration(&connection, counted, observer, Phase::Held);
+        let (joined, start) = self.hub.join(&channel, &registration, None);
+        let held = Held { core: &self, joined: Some(joined) };
+        if !held.confirm(&connection, confirmation, start) {
+            return;
+        }
+        connection.mailbox().release(&registration, |_| true);
+    }
+}
+
+fn registration(
+    connection: &Connection,
+    counted: bool,
+    observer: Option<Observer>,
+    phase: Phase,
+) -> Arc<Registration> {
+    let mailbox = Arc::clone(connection.mailbox());
+    let registration = Registration::new(connection.key(), mailbox, counted, phase);
+    registration.observe(observer.map(Arc::new));
+    Arc::new(registration)
+}
+
+/// A registration that its session does not know yet. Where it never comes to, since the
+/// connection ended, it is ended here.
+struct Held<'a> {
+    core: &'a Core,
+    joined: Option<Joined>,
+}
+
+impl Held<'_> {
+    /// Tells the session and then the client that the subscription exists, and returns whether it
+    /// does: the session may have ended.
+    fn confirm(
+        mut self,
+        connection: &Connection,
+        confirmation: Subscribed,
+        start: MessageId,
+    ) -> bool {
+        let Some(joined) = self.joined.take() else { return false };
+        let channel = Arc::clone(&confirmation.channel);
+        let confirmation = Event::Subscribed(confirmation).to_frame();
+        let mut session = connection.session().lock();
+        self.joined = session.joined(&channel, joined, start);
+        if self.joined.is_none() {
+            connection.mailbox().push(confirmation);
+        }
+        self.joined.is_none()
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(joined) = self.joined.take() {
+            self.core.hub.leave(&joined);
+        }
+    }
+}
