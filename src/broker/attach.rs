@@ -6,7 +6,7 @@ use super::connection::{Connection, Wait};
 use super::core::Core;
 use super::subscribers::{Phase, Registration};
 use crate::protocol::event::{Event, Subscribed};
-use crate::session::{Join, Observer};
+use crate::session::{CloseReason, Join, Observer};
 use fanfare_storage::MessageId;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ impl Core {
     /// Registers a connection with a channel, and confirms it before anything that the channel
     /// delivers.
     pub(super) fn join(self: &Arc<Self>, connection: &Arc<Connection>, join: Join) -> Option<Wait> {
-        if join.observer.is_some() {
+        if join.observer.is_some() || join.recovery.is_some() {
             return Some(Box::pin(Arc::clone(self).attach(Arc::clone(connection), join)));
         }
         let confirmation = Event::Subscribed(join.confirmation).to_frame();
@@ -33,14 +33,25 @@ impl Core {
     }
 
     /// As [`join`](Self::join), with what comes between the confirmation and the live messages.
-    #[allow(clippy::unused_async)] // nothing comes between yet
     async fn attach(self: Arc<Self>, connection: Arc<Connection>, join: Join) {
-        let Join { channel, confirmation, counted, observer } = join;
+        let Join { channel, mut confirmation, counted, observer, recovery } = join;
         let registration = registration(&connection, counted, observer, Phase::Held);
         let (joined, start) = self.hub.join(&channel, &registration, None);
         let held = Held { core: &self, joined: Some(joined) };
+        let mut missed = None;
+        if let Some(recovery) = recovery {
+            let Ok(found) = self.missed(&channel, recovery, start).await else {
+                connection.mailbox().close(CloseReason::StorageFault);
+                return;
+            };
+            confirmation.recovered = Some(found.is_some());
+            missed = found;
+        }
         if !held.confirm(&connection, confirmation, start) {
             return;
+        }
+        if let Some(missed) = missed {
+            self.replay(&registration, missed).await;
         }
         connection.mailbox().release(&registration, |_| true);
     }

@@ -5,6 +5,7 @@ use super::connection::Connections;
 use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::hub::Hub;
+use super::recovery::{Recoveries, RecoveryLimits};
 use super::{Broker, keep};
 use crate::auth::{Verifier, VerifyingKey};
 use crate::session::{SessionSettings, TimerSettings};
@@ -30,6 +31,7 @@ pub struct BrokerBuilder {
     max_inbound_message: usize,
     mailbox_budget: usize,
     waiting_budget: usize,
+    recovery: RecoveryLimits,
     max_client_body: usize,
     max_server_body: usize,
 }
@@ -56,6 +58,7 @@ impl BrokerBuilder {
             max_inbound_message: 64 << 10,
             mailbox_budget: 1 << 20,
             waiting_budget: 64 << 20,
+            recovery: RecoveryLimits::default(),
             max_client_body: 256 << 10,
             max_server_body: 4 << 20,
         }
@@ -153,6 +156,22 @@ impl BrokerBuilder {
         self
     }
 
+    /// How many messages a subscribe with `after` recovers at most; 1,000 by default. A client
+    /// that missed more is told `"recovered":false` and reads the history instead (protocol
+    /// section 6).
+    pub fn max_recovered_messages(mut self, number: usize) -> Self {
+        self.recovery.messages = number;
+        self
+    }
+
+    /// How many bytes of messages' JSON a subscribe with `after` recovers at most; 1 MiB by
+    /// default. That much may be in memory for each connection that recovers, beside what waits
+    /// to be written to it.
+    pub fn max_recovered_bytes(mut self, bytes: usize) -> Self {
+        self.recovery.bytes = bytes;
+        self
+    }
+
     /// Builds the broker, which asks its storage for the newest id that it knows.
     ///
     /// # Errors
@@ -175,6 +194,7 @@ impl BrokerBuilder {
             max_subscriptions: self.max_subscriptions,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
         let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget);
         let core = Arc::new(Core {
             settings: Settings {
@@ -191,6 +211,7 @@ impl BrokerBuilder {
             verifier,
             sessions: Arc::new(sessions),
             connections: Connections::default(),
+            recoveries,
             draining: AtomicBool::new(false),
             upkeep: tokio::sync::Mutex::default(),
             ended: Notify::new(),

@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::connection::{Connection, Connections, Wait};
 use super::hub::Hub;
 use super::mailbox::Mailbox;
+use super::recovery::Recoveries;
 use super::secrets;
 use crate::auth::{Scope, Token, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) sessions: Arc<SessionSettings>,
     pub(crate) connections: Connections,
+    pub(super) recoveries: Recoveries,
     pub(super) draining: AtomicBool,
     /// Held by what is done from time to time, so that the storage is not closed under it.
     pub(super) upkeep: tokio::sync::Mutex<()>,

@@ -12,8 +12,9 @@ use crate::session::CloseReason;
 use fanfare_storage::MessageId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -37,6 +38,8 @@ struct State {
     /// The connection is to end without a word more.
     cut_off: bool,
     waker: Option<Waker>,
+    /// Of who waits for the queue to be taken; see [`Mailbox::emptied`].
+    replaying: Option<Waker>,
 }
 
 /// A frame that came for a held registration.
@@ -111,6 +114,47 @@ impl Mailbox {
         wake(waker);
     }
 
+    /// Waits until all that was queued is taken, so that the client keeps up, or the connection is
+    /// to be closed. One waits at a time, since a connection's commands do.
+    pub(super) async fn emptied(&self) {
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            if state.queue.is_empty() || state.closing.is_some() {
+                return Poll::Ready(());
+            }
+            state.replaying = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Queues the first of `frames` for a registration that is held, and further ones as long as
+    /// they leave room for what is gathered meanwhile. Drops them all where the registration or
+    /// the connection has ended.
+    pub(super) fn replay(&self, registration: &Registration, frames: &mut VecDeque<Frame>) {
+        let room = REPLAYED_AT_ONCE.min(self.budget / 4);
+        let mut state = self.state.lock();
+        if registration.phase() != Phase::Held || state.closing.is_some() {
+            frames.clear();
+            return;
+        }
+        let mut queued = 0;
+        while let Some(frame) = frames.pop_front() {
+            let cost = frame.len() + OVERHEAD;
+            let fits = queued + cost <= room && state.bytes + cost <= self.budget;
+            if queued > 0 && !fits {
+                frames.push_front(frame);
+                break;
+            }
+            queued += cost;
+            state.bytes += cost;
+            state.queue.push_back(frame);
+        }
+        let waker = state.waker.take();
+        drop(state);
+        wake(waker);
+    }
+
     /// Queues the answer to a ping, in the place of one that still waits.
     pub(crate) fn pong(&self, frame: Frame) {
         let mut state = self.state.lock();
@@ -163,7 +207,11 @@ impl Mailbox {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
-        state.closing
+        let replaying = state.replaying.take();
+        let closing = state.closing;
+        drop(state);
+        wake(replaying);
+        closing
     }
 
     #[cfg(test)]
@@ -177,6 +225,9 @@ impl Mailbox {
 /// Places that an empty queue keeps, so that a burst does not leave every connection with a large
 /// one.
 const KEPT: usize = 16;
+
+/// Bytes of a replay that are queued at once: enough for a socket to be busy with.
+const REPLAYED_AT_ONCE: usize = 64 << 10;
 
 /// What a frame takes beside its bytes, roughly: its place in the queue, and what counts its
 /// references. Without it a flood of tiny frames would cost many times the budget.

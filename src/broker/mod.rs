@@ -16,6 +16,7 @@ mod listing;
 mod mailbox;
 mod message;
 mod outgoing;
+mod recovery;
 mod secrets;
 mod subscribers;
 #[cfg(test)]

@@ -148,6 +148,11 @@ impl StampedFrame {
         self.whole.len()
     }
 
+    /// Bytes of JSON text.
+    pub(crate) fn text_len(&self) -> usize {
+        self.whole.len() - HEADER_ROOM
+    }
+
     /// The message's `data`, sharing the frame's memory.
     pub(crate) fn data(&self) -> Bytes {
         self.whole.slice(self.data.clone())

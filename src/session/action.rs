@@ -53,6 +53,17 @@ pub(crate) struct Join {
     /// The tokens that say which keys of the channel's storage it observes, where it may observe
     /// any (section 7.3).
     pub(crate) observer: Option<Observer>,
+    /// What is to be delivered of what the client missed, where it asked and may have any.
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// What a client that comes back asks for (section 6, recovery).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    /// The last id that the client knows.
+    pub(crate) after: MessageId,
+    /// The least id that it may read.
+    pub(crate) horizon: MessageId,
 }
 
 /// The tokens in force on a subscription.

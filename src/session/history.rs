@@ -1,7 +1,9 @@
 //! How far a connection sees back in a channel (protocol section 9, `listMessages`).
 
+use super::action::Recovery;
 use super::subscribe::not_subscribed;
 use super::{Session, required_channel};
+use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
 use fanfare_storage::{MessageId, Timestamp};
 use std::sync::Arc;
@@ -28,11 +30,25 @@ impl<R> Session<R> {
             return Err(not_subscribed(written));
         };
         let grants = self.tokens(subscription.permissions.as_deref()).channel(channel);
-        let granted = grants
-            .history_start
-            .map(|seconds| MessageId::first_at(Timestamp::from_unix_seconds(seconds)));
+        let granted = horizon(grants.history_start);
         let since_start = subscription.active.as_ref().map(|active| active.start.next());
         let from = granted.into_iter().chain(since_start).min().unwrap_or(MessageId::MAX);
         Ok(HistoryScope { channel: Arc::clone(channel), from })
     }
+
+    /// What a subscribe may recover (section 6): nothing without `historyStart`.
+    pub(super) fn recovery(
+        &self,
+        channel: &str,
+        permissions: Option<&Permissions>,
+        after: MessageId,
+    ) -> Option<Recovery> {
+        let horizon = horizon(self.tokens(permissions).channel(channel).history_start)?;
+        Some(Recovery { after, horizon })
+    }
+}
+
+/// The least id that `historyStart` shows.
+fn horizon(history_start: Option<u64>) -> Option<MessageId> {
+    history_start.map(|seconds| MessageId::first_at(Timestamp::from_unix_seconds(seconds)))
 }

@@ -26,7 +26,7 @@ mod subscription;
 mod tests;
 mod timers;
 
-pub(crate) use action::{Action, CloseReason, Join, Observer, PublishRequest, UseToken};
+pub(crate) use action::{Action, CloseReason, Join, Observer, PublishRequest, Recovery, UseToken};
 pub(crate) use history::HistoryScope;
 pub(crate) use publish::check_data_size;
 pub(crate) use subscribe::single_use;

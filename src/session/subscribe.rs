@@ -28,8 +28,8 @@ struct Granted {
     meta: Meta,
     counted: bool,
     auto: bool,
-    /// Whether the client asked for what it missed.
-    wants_recovery: bool,
+    /// The last message that the client knows, where it asked for what came after.
+    after: Option<MessageId>,
 }
 
 impl<R> Session<R> {
@@ -44,7 +44,7 @@ impl<R> Session<R> {
         let written = required_channel(channel)?;
         let data = fields.object(Field::Data)?;
         let token = data.as_ref().map(|data| data.string(Field::Token)).transpose()?.flatten();
-        let wants_recovery = data.as_ref().map(wants_recovery).transpose()?.unwrap_or(false);
+        let after = data.as_ref().map(last_known).transpose()?.flatten();
         if let Some(repeat) = self.repeat(&self.resolve(written, None)) {
             return Ok(repeat);
         }
@@ -61,7 +61,7 @@ impl<R> Session<R> {
             return Err(invalid_token("the token's alias is another subscription's already"));
         }
         let use_of = token.as_ref().and_then(single_use);
-        let verdict = self.check_subscribe(&channel, token.as_ref(), wants_recovery);
+        let verdict = self.check_subscribe(&channel, token.as_ref(), after);
         match use_of {
             None => verdict.map(|granted| self.grant(granted)),
             Some(use_of) => {
@@ -113,7 +113,7 @@ impl<R> Session<R> {
             meta: self.meta.clone(),
             counted: !grants.omit_from_sub_count,
             auto: true,
-            wants_recovery: false,
+            after: None,
         })
     }
 
@@ -186,7 +186,7 @@ impl<R> Session<R> {
         &self,
         channel: &Arc<str>,
         token: Option<&Token>,
-        wants_recovery: bool,
+        after: Option<MessageId>,
     ) -> Result<Granted, ProtocolError> {
         let permissions = token.map(|token| self.shared_permissions(token));
         let grants = self.tokens(permissions.as_deref()).channel(channel);
@@ -219,28 +219,29 @@ impl<R> Session<R> {
             meta,
             counted: !grants.omit_from_sub_count,
             auto: false,
-            wants_recovery,
+            after,
         })
     }
 
     /// Makes the subscription, not active yet, and asks for its registration.
     fn grant(&mut self, granted: Granted) -> Action<'static, R> {
-        let Granted { channel, permissions, digest, meta, counted, auto, wants_recovery } = granted;
+        let Granted { channel, permissions, digest, meta, counted, auto, after } = granted;
         let (alias, alias_is_own) = self.alias_for(&channel, permissions.as_deref());
         let confirmation = Subscribed {
             channel: Arc::clone(&channel),
             alias: alias.clone(),
             auto,
-            // Nothing is replayed by this version, and saying so is always truthful.
-            recovered: wants_recovery.then_some(false),
+            // So it stays unless the recovery succeeds.
+            recovered: after.map(|_| false),
             meta: meta.clone(),
         };
         let observer = self.observer(&channel, permissions.as_ref());
+        let recovery = after.and_then(|after| self.recovery(&channel, permissions.as_deref(), after));
         let grants = GrantCache::default();
         let subscription =
             Subscription { permissions, digest, alias, alias_is_own, meta, grants, active: None };
         self.subscriptions.insert(Arc::clone(&channel), subscription);
-        Action::Join(Join { channel, confirmation, counted, observer })
+        Action::Join(Join { channel, confirmation, counted, observer, recovery })
     }
 
     /// The tokens that are to be asked which keys of a channel's storage a subscription observes,
@@ -254,16 +255,16 @@ impl<R> Session<R> {
     }
 }
 
-/// Whether the client named the last message that it knows. An empty id is as none (protocol,
+/// The last message that the client knows, where it names one. An empty id is as none (protocol,
 /// introduction); one that is no id can't be answered with anything but an error.
-fn wants_recovery(data: &Fields<'_>) -> Result<bool, ProtocolError> {
-    match data.string(Field::After)? {
-        None => Ok(false),
-        Some(id) if id.is_empty() => Ok(false),
-        Some(id) => id.parse::<MessageId>().map(|_| true).map_err(|error| {
+fn last_known(data: &Fields<'_>) -> Result<Option<MessageId>, ProtocolError> {
+    let text = data.string(Field::After)?.filter(|text| !text.is_empty());
+    text.map(|text| {
+        text.parse().map_err(|error| {
             ProtocolError::new(Code::InvalidMessageId, format!("\"after\": {error}"))
-        }),
-    }
+        })
+    })
+    .transpose()
 }
 
 /// Members of presence channels are told apart by their uid (section 6.1).
