@@ -51,9 +51,34 @@
 //!   is in storage; with `RedbStorage` as it comes, synced to disk.
 //! - **Completeness.** Whoever has its subscription confirmed misses nothing that is published
 //!   afterwards, for as long as it is connected.
+//! - **Recovery.** Whoever comes back gets the stored messages that it missed, in order, without
+//!   gap or double, or is told that it can't; see [below](#recovery).
 //! - **Isolation.** A publisher waits for no subscriber. One that is too slow is closed with a
 //!   code that tells it to come back, and nobody else notices.
 //! - **Bounds.** Every queue, cache and buffer has a limit, which [`BrokerBuilder`] documents.
+//!
+//! # Recovery
+//!
+//! A client that subscribes with `"data":{"after":"…"}`, the id of the last message that it knows,
+//! gets the stored messages that came since, right after the confirmation and before anything
+//! live, and the confirmation says `"recovered":true` (protocol section 6, which is beyond
+//! Hotsock). `fanfare.js` does so by itself. `"recovered":false` says that none of them comes, and
+//! that the client should read the history instead. It is the answer
+//!
+//! - where more was missed than [`max_recovered_messages`](BrokerBuilder::max_recovered_messages)
+//!   or [`max_recovered_bytes`](BrokerBuilder::max_recovered_bytes);
+//! - where one of the messages has expired or was removed since, as far as the storage can tell;
+//! - where the id is newer than anything in the channel;
+//! - without `historyStart`; with it, recovery reaches back no further;
+//! - for an id from before the broker's start, where the storage's [`Durability`] is less than
+//!   [`Written`](Durability::Written), as that of [`MemoryStorage`] is. The least id of all, 26
+//!   zeros, is excepted: a client that names it has seen nothing yet.
+//!
+//! Messages that were not stored, and changes to reactions, can't be recovered and do not count.
+//! What is recovered includes the client's own messages, whatever `echo` says. Channels that a
+//! token subscribes to by `autoSubscribe` are not recovered, since no subscribe is sent for them.
+//! While storage can't be read a subscribe waits, and where that goes on for long, the connection
+//! is closed with code 1013.
 //!
 //! # Features
 //!

@@ -183,6 +183,10 @@ impl BrokerBuilder {
     ///
     /// Outside of a tokio runtime.
     pub async fn build(self) -> Result<Broker, BuildError> {
+        self.build_with(Arc::new(SystemClock::new())).await
+    }
+
+    pub(super) async fn build_with(self, clock: Arc<dyn Clock>) -> Result<Broker, BuildError> {
         self.check()?;
         let storage = self.storage.ok_or(BuildError::NoStorage)?;
         let floor = storage.high_water().await.map_err(BuildError::Storage)?;
@@ -193,7 +197,6 @@ impl BrokerBuilder {
             timers: self.timers,
             max_subscriptions: self.max_subscriptions,
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
         let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget);
         let core = Arc::new(Core {

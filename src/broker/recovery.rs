@@ -66,7 +66,7 @@ impl Recoveries {
         // A crash of the process before this one may have taken messages back.
         let forgets = storage.capabilities().durability < Durability::Written;
         let complete_from =
-            if forgets { floor.max(MessageId::first_at(now)) } else { MessageId::MIN };
+            if forgets { floor.next().max(MessageId::first_at(now)) } else { MessageId::MIN };
         Self { limits, complete_from, reads: Semaphore::new(CONCURRENT_READS) }
     }
 

@@ -236,7 +236,8 @@ impl<R> Session<R> {
             meta: meta.clone(),
         };
         let observer = self.observer(&channel, permissions.as_ref());
-        let recovery = after.and_then(|after| self.recovery(&channel, permissions.as_deref(), after));
+        let recovery =
+            after.and_then(|after| self.recovery(&channel, permissions.as_deref(), after));
         let grants = GrantCache::default();
         let subscription =
             Subscription { permissions, digest, alias, alias_is_own, meta, grants, active: None };

@@ -8,6 +8,7 @@ mod connecting;
 mod limits;
 mod messaging;
 mod mounting;
+mod recovery;
 mod server;
 mod server_api;
 mod token;

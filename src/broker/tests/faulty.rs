@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use fanfare_storage::{
-    Capabilities, Entry, EntryQuery, Error, ErrorKind, Item, ListedMessage, MemoryStorage,
-    MessageId, MessagePage, MessageQuery, Outcome, Result, Revocation, Schedule, ScheduleQuery,
-    Storage, Swept, Timestamp, TokenUse,
+    Capabilities, Durability, Entry, EntryQuery, Error, ErrorKind, Item, ListedMessage,
+    MemoryStorage, MessageId, MessagePage, MessageQuery, Outcome, Result, Revocation, Schedule,
+    ScheduleQuery, Storage, Swept, Timestamp, TokenUse,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -28,6 +28,12 @@ pub(super) struct FaultyStorage {
     /// One permit for each commit that may go on.
     gate: Arc<Semaphore>,
     commits: AtomicUsize,
+    /// One permit for each read of messages that may go on.
+    read_gate: Semaphore,
+    reads: AtomicUsize,
+    /// How many of the next reads of messages fail.
+    failing_reads: AtomicUsize,
+    durability: Mutex<Durability>,
     /// One permit for each sweep that may go on.
     sweep_gate: Semaphore,
     sweeping: AtomicBool,
@@ -41,6 +47,10 @@ impl Default for FaultyStorage {
             mode: Mutex::default(),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             commits: AtomicUsize::new(0),
+            read_gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            reads: AtomicUsize::new(0),
+            failing_reads: AtomicUsize::new(0),
+            durability: Mutex::new(Durability::Synced),
             sweep_gate: Semaphore::new(Semaphore::MAX_PERMITS),
             sweeping: AtomicBool::new(false),
             closed_while_sweeping: AtomicBool::new(false),
@@ -59,7 +69,31 @@ impl FaultyStorage {
     }
 
     pub(super) fn open_gate(&self) {
+        self.close_gate();
         self.gate.add_permits(1_000_000);
+    }
+
+    /// Holds reads of messages up until [`open_read_gate`](Self::open_read_gate).
+    pub(super) fn close_read_gate(&self) {
+        self.read_gate.forget_permits(usize::MAX);
+    }
+
+    pub(super) fn open_read_gate(&self) {
+        self.close_read_gate();
+        self.read_gate.add_permits(1_000_000);
+    }
+
+    /// How many reads of messages were begun.
+    pub(super) fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fail_reads(&self, number: usize) {
+        self.failing_reads.store(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_durability(&self, durability: Durability) {
+        *self.durability.lock() = durability;
     }
 
     /// Holds sweeps up until [`open_sweep_gate`](Self::open_sweep_gate).
@@ -88,7 +122,7 @@ impl FaultyStorage {
 #[async_trait]
 impl Storage for FaultyStorage {
     fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+        Capabilities { durability: *self.durability.lock(), ..self.inner.capabilities() }
     }
 
     async fn commit(
@@ -111,7 +145,14 @@ impl Storage for FaultyStorage {
     }
 
     async fn messages(&self, channel: &str, query: MessageQuery) -> Result<MessagePage> {
-        self.inner.messages(channel, query).await
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.read_gate.acquire().await.unwrap().forget();
+        let fails = |left: usize| left.checked_sub(1);
+        let order = Ordering::Relaxed;
+        match self.failing_reads.fetch_update(order, order, fails) {
+            Ok(_) => Err(Error::new(ErrorKind::Unavailable, "messages", "told to fail")),
+            Err(_) => self.inner.messages(channel, query).await,
+        }
     }
 
     async fn message(

@@ -5,6 +5,7 @@ mod ending;
 mod faulty;
 mod held;
 mod order;
+mod recovery;
 
 use super::channel::Joined;
 use super::clock::{Clock, ManualClock};

@@ -53,6 +53,8 @@ struct Client {
     /// Where subscriptions start.
     position: MessageId,
     registrations: u32,
+    /// What the last subscribe may recover.
+    recovery: Option<Recovery>,
 }
 
 /// A publish that the session allowed.
@@ -91,6 +93,7 @@ impl Client {
             spent: HashSet::new(),
             position: MessageId::first_at(now.wall),
             registrations: 0,
+            recovery: None,
         };
         for action in client.session.start("secret-1".into(), now) {
             client.perform(action);
@@ -156,6 +159,7 @@ impl Client {
             Action::Reply(event) => self.hear(&event),
             Action::Join(join) => {
                 self.registrations += 1;
+                self.recovery = join.recovery;
                 let left = self.session.joined(&join.channel, self.registrations, self.position);
                 assert_eq!(left, None);
                 self.hear(&Event::Subscribed(join.confirmation));

@@ -248,11 +248,30 @@ fn subscriptions_have_a_bound() {
 }
 
 #[test]
-fn recovery_that_can_t_be_proven_is_said_to_be_none() {
-    let mut client = jim();
-    let message = json!({
-        "event": "hotsock.subscribe", "channel": "room.1",
-        "data": {"after": "01KQ4ZJ8T3V5N7P9R1S3W5X7Z9"},
-    });
-    assert_eq!(client.send(&message)[0]["data"], json!({"recovered": false}));
+fn recovery_reaches_back_to_history_start_and_needs_one() {
+    let after: MessageId = "01KQ4ZJ8T3V5N7P9R1S3W5X7Z9".parse().unwrap();
+    let message = |channel: &str, token: Option<&str>| {
+        let data = json!({"after": after.to_string(), "token": token});
+        json!({"event": "hotsock.subscribe", "channel": channel, "data": data})
+    };
+    let second = |seconds| MessageId::first_at(Timestamp::from_unix_seconds(seconds));
+    let mut client = Client::connect(&json!({
+        "uid": "jim",
+        "channels": {"*": {"subscribe": true}, "read": {"historyStart": 7}},
+    }));
+    let token = subscribe_token(
+        &json!({"uid": "jim", "channels": {"lent": {"historyStart": 9, "alias": "l"}}}),
+    );
+    for (channel, token, horizon) in
+        [("none", None, None), ("read", None, Some(7)), ("lent", Some(&*token), Some(9))]
+    {
+        let said = client.send(&message(channel, token));
+        // The session never promises what storage has to tell.
+        assert_eq!(said[0]["data"], json!({"recovered": false}));
+        let recovery = horizon.map(|seconds| Recovery { after, horizon: second(seconds) });
+        assert_eq!(client.recovery, recovery, "{channel}");
+    }
+    client.send(&unsubscribe("read"));
+    client.subscribe("read");
+    assert_eq!(client.recovery, None, "without \"after\" there is nothing to recover");
 }
