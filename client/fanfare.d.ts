@@ -135,12 +135,17 @@ export interface ListMessagesOptions {
   expandReactions?: boolean;
 }
 
-export interface PublishOptions {
+export interface ScheduleOptions {
+  /** `at(2026-01-31T12:00:00)`. */
+  scheduleExpression?: string;
+  /** The name of an IANA time zone; UTC when absent. */
+  scheduleExpressionTimezone?: string;
+}
+
+export interface PublishOptions extends ScheduleOptions {
   data?: unknown;
   /** Answer with the message's id. */
   eagerIdGeneration?: boolean;
-  scheduleExpression?: string;
-  scheduleExpressionTimezone?: string;
   [field: string]: unknown;
 }
 
@@ -165,6 +170,50 @@ export interface Channel {
   sendMessage: (event: string, options?: { data?: unknown }) => void;
   publishMessage: (event: string, options?: PublishOptions) => Promise<Published>;
   listMessages: (options?: ListMessagesOptions) => Promise<{ messages: StoredMessage[] }>;
+
+  /**
+   * Reacts to a stored message; with the same value again, nothing changes. Needs a `uid`, a
+   * subscription, and `react` for the message's event. Subscribers get
+   * `hotsock.messageReactionAdded`, this client where `echo` is granted for
+   * `hotsock.messageReaction`.
+   */
+  addReaction: (messageId: string, reaction: string) => Promise<Published>;
+  /** Takes one's own reaction back. */
+  removeReaction: (messageId: string, reaction: string) => Promise<Published>;
+  listReactions: (
+    messageId: string,
+  ) => Promise<{ reactions: { reaction: string; uid: string; umd?: Json }[] }>;
+
+  /** Values that the channel keeps. Changes of keys that the token lets this client observe come
+   * as `hotsock.channelStorageUpdated`, present values right after `hotsock.subscribed`. */
+  readonly storage: {
+    /** `data` is `null` where there is no value. */
+    get: <Data = any>(key: string) => Promise<StorageEntry<Data>>;
+    /** `undefined`, `null` and `{}` clear the key. */
+    set: (key: string, data: unknown, options?: ScheduleOptions) => Promise<Published>;
+    /** The keys that this client may read, 100 a page, those after `after`. */
+    list: (options?: { keys?: string[]; after?: string }) => Promise<{ items: StorageEntry[] }>;
+  };
+
+  /** How many are subscribed and, on presence channels, who; needs `getInfo`. */
+  info: () => Promise<{ channel: string; subscriptionsCount: number; members?: Member[] }>;
+
+  /** Shows others the `umd` of a `umd`-scoped token from now on. */
+  updateUmd: (token: string) => Promise<void>;
+}
+
+export interface StorageEntry<Data = any> {
+  key: string;
+  data: Data | null;
+  /** Who wrote it; `null` where there is no value. */
+  meta: { uid: string | null; umd: Json } | null;
+}
+
+/** What `@@gap` tells. */
+export interface Gap {
+  channel: string;
+  /** The last id known; absent where none was. */
+  after?: string;
 }
 
 /**
@@ -180,7 +229,15 @@ export interface Channel {
  * A lost connection comes back by itself, with exponential backoff and full
  * jitter, one attempt at a time, and at once when the browser says that the
  * network is back or the page is looked at again. What is bound is subscribed
- * again; what was published meanwhile is for `listMessages` to fetch.
+ * again, and what was stored meanwhile is delivered as if it came live: the client
+ * names the last id that it knows of the channel, by a message that came or by a page of
+ * `listMessages`, and the broker sends what is newer, this client's own messages too.
+ *
+ * Where the broker can't promise that nothing is missing, `@@gap` is told, and the
+ * application reloads what it shows. That is so without `historyStart` in the token, after
+ * a long absence, when a message has expired, when no id is known, and for channels that a
+ * token subscribes to by `autoSubscribe`. Messages that are not stored, and changes to
+ * reactions, are not caught up with.
  */
 export class FanfareClient {
   /** `url` ends in `/v1`; page-relative and `http(s)` addresses are understood too. */
@@ -197,13 +254,19 @@ export class FanfareClient {
    * `channel`, only for that channel's, and subscribes to it for as long as it
    * has a binding.
    *
-   * `@@connect`, `@@disconnect` and `@@message` get the WebSocket's own `Event`,
+   * `@@gap` gets a `Gap` when a channel is subscribed again and messages may be missing; it can be
+   * bound with `channel` too. `@@connect`, `@@disconnect` and `@@message` get the WebSocket's own `Event`,
    * `CloseEvent` and `MessageEvent`; `@@messageSent` the text sent; `@@error` the
    * WebSocket's `Event` or a `FanfareError`.
    */
   bind(
     event: "@@connect" | "@@disconnect" | "@@message" | "@@messageSent" | "@@error",
     fn: (detail: any) => void,
+  ): Binding;
+  bind(
+    event: "@@gap",
+    fn: (gap: Gap) => void,
+    options?: { channel?: string; subscribeTokenFn?: TokenFn<SubscribeTokenParams> },
   ): Binding;
   bind(
     event: string | RegExp,
@@ -252,6 +315,12 @@ export class FanfareClient {
     body?: object,
     options?: { signal?: AbortSignal; timeoutMs?: number },
   ) => Promise<Answer>;
+
+  /**
+   * Shows others the `umd` of a `umd`-scoped token: on one channel, or as the connection's own,
+   * which later subscriptions show.
+   */
+  updateUmd: (token: string, options?: { channel?: string }) => Promise<void>;
 
   /** One page of stored messages, at most 100, oldest first unless `reverse`. */
   listMessages: (

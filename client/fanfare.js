@@ -11,6 +11,9 @@
 const OPEN = 1;
 const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"];
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+/** No message has it: all are newer. */
+const LEAST_ID = "0".repeat(26);
 
 /** Errors that answer a subscribe and that a later try on the same connection would meet again. */
 const SUBSCRIBE_FAILURES = new Set([
@@ -38,6 +41,12 @@ export class FanfareClient {
 
   #clientBindings = [];
   #channelBindings = new Map();
+  /**
+   * The newest id known of each channel that was subscribed and is still wanted, by each of its
+   * names; `undefined` where none is. It outlives connections, so that the next one can go on.
+   * @type {Map<string, string | undefined>}
+   */
+  #positions = new Map();
 
   /** @type {"idle" | "connecting" | "connected" | "disconnected" | "suspended"} */
   #state = "idle";
@@ -166,6 +175,7 @@ export class FanfareClient {
     this.suspend();
     this.#clientBindings = [];
     this.#channelBindings.clear();
+    this.#positions.clear();
   };
 
   http = async (operation, body = {}, { signal, timeoutMs } = {}) => {
@@ -185,10 +195,27 @@ export class FanfareClient {
     });
   };
 
-  listMessages = (channel, { after, before, reverse, expandReactions } = {}) =>
-    this.http("listMessages", { channel, after, before, reverse, expandReactions });
+  listMessages = async (channel, { after, before, reverse, expandReactions } = {}) => {
+    const options = { after, before, reverse, expandReactions };
+    const page = await this.http("listMessages", { channel, ...options });
+    // A page of what is older says nothing of where to go on.
+    const messages = page?.messages ?? [];
+    const newest = reverse ? messages[0] : messages.at(-1);
+    if (!reverse || !before) this.#reached(channel, newest?.id ?? (after || LEAST_ID));
+    return page;
+  };
 
   publishMessage = (event, message) => this.http("publishMessage", { ...message, event });
+
+  updateUmd = async (token, { channel: name } = {}) => {
+    const link = this.#link;
+    await this.http("umdUpdate", { channel: name, token });
+    const { umd = null, umdPropagate = false } = claimsOf(token);
+    if (name === undefined) link.umd = umd;
+    for (const [each, channel] of link.channels) {
+      if (each === name || (name === undefined && umdPropagate)) channel.umd = umd;
+    }
+  };
 
   // ---- connecting ----
 
@@ -342,8 +369,23 @@ export class FanfareClient {
     }
     this.#log.debug(`received "${message.event}"`);
     // A handler of @@message may have suspended the client.
+    if (this.#link === link && !this.#follow(link, message)) return;
     if (this.#link === link) this.#apply(link, message);
     this.#dispatch(link, message);
+  }
+
+  /** Notes how far a channel has come; false for what was known before it was asked for. */
+  #follow(link, { id, channel: name }) {
+    const channel = link.channels.get(name);
+    if (id === undefined || !channel) return true;
+    if (channel.after !== undefined && id <= channel.after) return false;
+    for (const each of channel.names) this.#reached(each, id);
+    return true;
+  }
+
+  #reached(name, id) {
+    const known = this.#positions.get(name) ?? "";
+    if (this.#positions.has(name) && ULID.test(id) && id > known) this.#positions.set(name, id);
   }
 
   #apply(link, { event, channel: name, data, meta, error }) {
@@ -388,9 +430,10 @@ export class FanfareClient {
     }
   }
 
-  /** Tells the handlers of one of the client's own `@@` events. */
-  #emit(event, detail) {
-    for (const binding of this.#clientBindings) {
+  /** Tells the handlers of one of the client's own `@@` events, and those of a channel's names. */
+  #emit(event, detail, names = []) {
+    const bindings = [...names].flatMap((name) => this.#bindingsOf(name));
+    for (const binding of [...this.#clientBindings, ...bindings]) {
       if (binding.event === event) binding.call(detail, this.#log);
     }
   }
@@ -405,14 +448,24 @@ export class FanfareClient {
     return this.#channelBindings.get(name) ?? [];
   }
 
+  #isBound(names) {
+    return names.some((name) => this.#channelBindings.has(name));
+  }
+
   #removeBindings(channel, matches) {
     if (channel == null) {
       this.#clientBindings = this.#clientBindings.filter((binding) => !matches(binding));
       return;
     }
     const kept = this.#bindingsOf(channel).filter((binding) => !matches(binding));
-    if (kept.length > 0) this.#channelBindings.set(channel, kept);
-    else this.#channelBindings.delete(channel);
+    if (kept.length > 0) {
+      this.#channelBindings.set(channel, kept);
+    } else {
+      this.#channelBindings.delete(channel);
+      // What comes until it is bound again is not wanted.
+      const names = [...(this.#channel(channel)?.names ?? [channel])];
+      if (!this.#isBound(names)) for (const name of names) this.#positions.delete(name);
+    }
     this.#reconcile(channel);
   }
 
@@ -452,17 +505,19 @@ export class FanfareClient {
     channel.state = "subscribePending";
     channel.sent = false;
     const tokenFn = this.#bindingsOf(name).find((each) => each.subscribeTokenFn)?.subscribeTokenFn;
-    let data;
+    let token;
     if (tokenFn) {
       const { connectionId } = link;
-      const token = await this.#loadToken(() => tokenFn({ channel: name, connectionId }), 2).catch(
+      token = await this.#loadToken(() => tokenFn({ channel: name, connectionId }), 2).catch(
         (error) => error,
       );
       const stale = this.#link !== link || link.channels.get(name) !== channel;
       if (stale || channel.state !== "subscribePending") return;
       if (token instanceof Error) return this.#subscribeLater(link, name, token);
-      data = { token };
     }
+    const after = this.#positions.get(name);
+    const data = token || after ? { token, after } : undefined;
+    channel.after = after;
     channel.sent = this.#trySend({ event: "hotsock.subscribe", channel: name, data });
   }
 
@@ -488,7 +543,20 @@ export class FanfareClient {
     channel.members = data?.members ?? [];
     channel.tokenFailures = 0;
     if (data?.autoSubscribed) channel.automatic = true;
+    this.#resumed(channel, name, data?.recovered);
     this.#reconcile(name);
+  }
+
+  /** Where a subscription goes on from an earlier one, tells whether anything may be missing. */
+  #resumed(channel, name, recovered) {
+    const names = [...channel.names];
+    if (!channel.automatic && !this.#isBound(names)) return;
+    const known = names.find((each) => this.#positions.has(each));
+    const after = this.#positions.get(known);
+    for (const each of names) this.#positions.set(each, after);
+    if (known === undefined || recovered === true) return;
+    this.#log.info(`messages of "${name}" may be missing`);
+    this.#emit("@@gap", { channel: name, after }, names);
   }
 
   #unsubscribed(link, name) {
@@ -620,6 +688,8 @@ class ChannelState {
   /** The server ended the subscription unasked. */
   held = false;
   tokenFailures = 0;
+  /** What the subscribe named as the last id known. @type {string | undefined} */
+  after;
 
   constructor(name) {
     this.name = name;
@@ -656,6 +726,30 @@ class Channel {
     this.#client.publishMessage(event, { ...message, channel: this.name });
 
   listMessages = (page = {}) => this.#client.listMessages(this.name, page);
+
+  addReaction = (messageId, reaction) => this.#react(messageId, reaction, "add");
+
+  removeReaction = (messageId, reaction) => this.#react(messageId, reaction, "remove");
+
+  listReactions = (messageId) => this.#http("listReactions", { messageId });
+
+  info = () => this.#http("getChannelInfo");
+
+  updateUmd = (token) => this.#client.updateUmd(token, { channel: this.name });
+
+  storage = {
+    get: (key) => this.#http("channelStorageGet", { key }),
+    set: (key, data, options = {}) => this.#http("channelStorageSet", { ...options, key, data }),
+    list: ({ keys, after } = {}) => this.#http("channelStorageList", { keys, after }),
+  };
+
+  #react(messageId, reaction, action) {
+    return this.publishMessage("hotsock.messageReaction", { data: { messageId, reaction, action } });
+  }
+
+  #http(operation, body) {
+    return this.#client.http(operation, { ...body, channel: this.name });
+  }
 
   get uid() {
     return this.#state()?.uid;
@@ -786,6 +880,13 @@ function parsedAnswer({ ok, status }, text) {
   if (ok && (answer !== undefined || text === "")) return answer;
   const { code = "HTTP_ERROR", message = `answered ${status}` } = answer?.error ?? {};
   throw new FanfareError(code, message, { status });
+}
+
+/** What a JWT says, taken at its word: the broker has checked it. */
+function claimsOf(token) {
+  const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+  return parsed(new TextDecoder().decode(bytes)) ?? {};
 }
 
 /** What the JSON says, `undefined` where it is none. */

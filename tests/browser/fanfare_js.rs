@@ -9,6 +9,8 @@ const CASES: &str = concat!(
     include_str!("fanfare_js/harness.js"),
     include_str!("fanfare_js/channels.js"),
     include_str!("fanfare_js/connection.js"),
+    include_str!("fanfare_js/recovery.js"),
+    include_str!("fanfare_js/calls.js"),
     include_str!("fanfare_js/run.js"),
     "})().then(answer, (error) => answer([{ name: 'the tests themselves', failure: `${error}` }]))",
 );
