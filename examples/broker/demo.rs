@@ -1,7 +1,7 @@
 //! Tokens for the chat page: anybody who asks gets one, for the session and the name that they say.
 
 use crate::reply::{self, Reply};
-use fanfare::{ChannelClaims, Claims, MessageClaims, SignError, SigningKey};
+use fanfare::{ChannelClaims, Claims, MessageClaims, SignError, SigningKey, StorageClaims};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
@@ -12,6 +12,8 @@ use std::time::Duration;
 const MAX_REQUEST: usize = 4 * 1024;
 const MAX_SESSION: usize = 64;
 const MAX_NAME: usize = 32;
+/// What the page offers as reactions.
+const REACTIONS: [&str; 6] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct Demo {
@@ -60,18 +62,26 @@ impl Demo {
     }
 
     fn sign(&self, asked: &TokenRequest) -> Result<String, SignError> {
-        let chat = MessageClaims::new().publish(true).echo(true).store_forever();
+        let (session, name) = (&asked.session, &asked.name);
+        let chat =
+            MessageClaims::new().publish(true).echo(true).store_forever().react_with(REACTIONS);
         let typing = MessageClaims::new().publish(true);
+        let reaction = MessageClaims::new().echo(true);
         let channel = ChannelClaims::new()
             .subscribe(true)
             .get_info(true)
             .history_start(0)
             .message("chat", chat)
-            .message("is-typing", typing);
+            .message("is-typing", typing)
+            .message("hotsock.messageReaction", reaction)
+            .storage("read.*", StorageClaims::new().observe(true))
+            .storage(read_key(name), StorageClaims::new().set_value(true));
+        let presence = ChannelClaims::new().subscribe(true);
         let mut claims = Claims::connect()
             .expires_in(TOKEN_LIFETIME)
-            .uid(&asked.name)
-            .channel(format!("chat-{}", asked.session), channel);
+            .uid(name)
+            .channel(format!("chat-{session}"), channel)
+            .channel(format!("presence.chat-{session}"), presence);
         if let Some(audience) = &self.audience {
             claims = claims.audience(audience);
         }
@@ -80,6 +90,12 @@ impl Demo {
         }
         claims.sign(&self.key)
     }
+}
+
+/// Where the channel's storage keeps how far somebody has read. The page has the same rule.
+fn read_key(name: &str) -> String {
+    let replaced = |c: char| c.is_whitespace() || "*#,".contains(c);
+    format!("read.{}", name.replace(replaced, "_"))
 }
 
 fn refuse(message: &str) -> Reply {

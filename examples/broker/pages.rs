@@ -16,7 +16,7 @@ pub(crate) struct Page {
     content: &'static [u8],
 }
 
-const PAGES: [Page; 4] = [
+const PAGES: [Page; 5] = [
     Page {
         path: "/",
         media_type: "text/html; charset=utf-8",
@@ -36,6 +36,11 @@ const PAGES: [Page; 4] = [
         path: "/conversation.js",
         media_type: "text/javascript; charset=utf-8",
         content: include_bytes!("pages/conversation.js"),
+    },
+    Page {
+        path: "/reactions.js",
+        media_type: "text/javascript; charset=utf-8",
+        content: include_bytes!("pages/reactions.js"),
     },
 ];
 

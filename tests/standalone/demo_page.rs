@@ -76,6 +76,7 @@ fn the_pages_come_with_their_types_and_a_strict_policy() {
         ("/chat.css", "text/css; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
         ("/conversation.js", "text/javascript; charset=utf-8"),
+        ("/reactions.js", "text/javascript; charset=utf-8"),
     ];
     for (path, media_type) in pages {
         let page = client::get(&broker, path);

@@ -1,6 +1,7 @@
 /** The chat page: two panes, each one person's side of the same conversation. */
 
 import { Conversation, randomId } from "./conversation.js";
+import { Reactions } from "./reactions.js";
 
 const PEOPLE = ["Jim", "Pam"];
 const SESSION_KEY = "fanfare-session";
@@ -45,6 +46,9 @@ class Pane {
   #nodes = new Map();
   /** What is not yet, by nonce; below all that is stored. @type {Map<string, HTMLElement>} */
   #pending = new Map();
+  #reactions;
+  /** The last id that each of the others has read. @type {Map<string, string>} */
+  #readers = new Map();
   #following = true;
   #scrollTop = 0;
   #scrollRequested = false;
@@ -57,11 +61,15 @@ class Pane {
     this.#label();
     this.#listen();
     main.append(this.#root);
+    this.#reactions = new Reactions(this.#list, name, (id, reaction) => {
+      this.#conversation.toggleReaction(id, reaction).catch(({ message }) => say(message));
+    });
     this.#conversation = new Conversation({ session, name, view: this });
   }
 
   close() {
     this.#conversation.close();
+    document.removeEventListener("visibilitychange", this.#markRead);
     this.#root.remove();
   }
 
@@ -78,6 +86,7 @@ class Pane {
     }
     this.#announce();
     if (active) this.#follow();
+    this.#markRead();
   }
 
   get #isActive() {
@@ -92,9 +101,11 @@ class Pane {
     this.#part("notice").textContent = reason || this.#offlineNotice(state);
     if (state !== "online") return;
     this.#loaded = true;
+    this.#showReaders();
     this.#log.removeAttribute("aria-busy");
     this.#announce();
     this.#showEmpty();
+    this.#markRead();
   }
 
   added(message, next) {
@@ -109,6 +120,7 @@ class Pane {
     node.remove();
     this.#nodes.delete(message.id);
     decorate(after);
+    this.#showReaders();
   }
 
   queued(entry) {
@@ -160,6 +172,27 @@ class Pane {
     this.#part("typist").textContent = who && `${who} ${names.length > 1 ? "are" : "is"} typing`;
   }
 
+  online(names) {
+    this.#part("members").replaceChildren(
+      ...names.map((name) => {
+        const item = document.createElement("li");
+        item.textContent = name;
+        return item;
+      }),
+    );
+  }
+
+  reacted(id, reactions) {
+    const node = this.#nodes.get(id);
+    if (node) this.#reactions.draw(node, reactions);
+    this.#follow();
+  }
+
+  read(name, id) {
+    this.#readers.set(name, id);
+    this.#showReaders();
+  }
+
   // ---- drawing ----
 
   #part(name) {
@@ -201,8 +234,48 @@ class Pane {
     decorate(node);
     decorate(node.nextElementSibling);
     this.#showEmpty();
+    this.#showReaders();
+    this.#reactions.newest = this.#lastStored();
     this.#follow();
+    this.#markRead();
   }
+
+  /** Each reader at the last message that they have read. */
+  #showReaders() {
+    if (!this.#loaded) return;
+    const namesAt = new Map();
+    for (const [name, id] of this.#readers) {
+      const node = this.#lastUpTo(id);
+      if (node && node.dataset.author !== name) {
+        namesAt.set(node, [...(namesAt.get(node) ?? []), name]);
+      }
+    }
+    for (const node of this.#list.querySelectorAll("[data-readers]")) {
+      if (!namesAt.has(node)) delete node.dataset.readers;
+    }
+    for (const [node, names] of namesAt) node.dataset.readers = `Read by ${names.join(" and ")}`;
+  }
+
+  #lastUpTo(id) {
+    if (this.#nodes.has(id)) return this.#nodes.get(id);
+    let node = this.#lastStored();
+    while (node?.dataset.id > id) node = node.previousElementSibling;
+    return node;
+  }
+
+  /** What is pending, which has no id, comes last. */
+  #lastStored() {
+    let node = this.#list.lastElementChild;
+    while (node && !node.dataset.id) node = node.previousElementSibling;
+    return node;
+  }
+
+  /** What is at the end of a log that is looked at has been read. */
+  #markRead = () => {
+    if (!this.#loaded || !this.#following || document.visibilityState !== "visible") return;
+    const newest = this.#lastStored();
+    if (newest && this.#root.offsetParent !== null) this.#conversation.read(newest.dataset.id);
+  };
 
   #offlineNotice(state) {
     return state === "offline" ? "What you write now is sent once the broker is back." : "";
@@ -232,6 +305,7 @@ class Pane {
     if (scrollHeight - scrollTop - clientHeight < FOLLOW_PX) {
       this.#following = true;
       this.#jump.hidden = true;
+      this.#markRead();
     } else if (scrollTop < this.#scrollTop) {
       this.#following = false;
     }
@@ -248,6 +322,7 @@ class Pane {
   // ---- what the person does ----
 
   #listen() {
+    document.addEventListener("visibilitychange", this.#markRead);
     this.#log.addEventListener("scroll", () => this.#scrolled());
     new ResizeObserver(() => {
       this.#scrollTop = this.#log.scrollTop;

@@ -14,6 +14,9 @@ const TYPING = "is-typing";
 const TYPING_EVERY_MS = 1_500;
 const TYPING_LASTS_MS = 2_000;
 const OUTBOX_LIMIT = 200;
+/** The channel's storage has a key for each reader, with the last id that they have read. */
+const READ = "read.";
+const READ_AFTER_MS = 300;
 
 /** Refusals that would not change on a second try. */
 const isFinal = ({ code, status }) =>
@@ -34,6 +37,9 @@ const isFinal = ({ code, status }) =>
  * @property {(entry: OutboxEntry) => void} updated
  * @property {(entry: OutboxEntry) => void} discarded
  * @property {(names: string[]) => void} typing
+ * @property {(names: string[]) => void} online
+ * @property {(id: string, reactions: Map<string, Set<string>>) => void} reacted
+ * @property {(name: string, id: string) => void} read
  */
 
 export class Conversation {
@@ -64,6 +70,13 @@ export class Conversation {
   #typingTimer;
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   #typists = new Map();
+
+  /** Who gave which reaction, for each message. @type {Map<string, Map<string, Set<string>>>} */
+  #reactions = new Map();
+  /** Reactions that came while the history was being read, which may be older than they are. */
+  #reactedMeanwhile = [];
+  #readUpTo = "";
+  #readTimer;
 
   /**
    * @param {{ session: string, name: string, view: View }} options
@@ -121,8 +134,23 @@ export class Conversation {
     this.#typingTimer = undefined;
   }
 
+  /** Gives a reaction, or takes it back. Rejects with a `FanfareError`. */
+  async toggleReaction(id, reaction) {
+    const channel = this.#client.channels(this.#channel);
+    const isGiven = this.#reactions.get(id)?.get(reaction)?.has(this.#name);
+    await (isGiven ? channel.removeReaction(id, reaction) : channel.addReaction(id, reaction));
+  }
+
+  /** Everything up to this message has been seen, which others are told. */
+  read(id) {
+    if (id <= this.#readUpTo) return;
+    this.#readUpTo = id;
+    this.#readTimer ??= setTimeout(() => this.#tellRead(), READ_AFTER_MS);
+  }
+
   close() {
     this.stoppedTyping();
+    clearTimeout(this.#readTimer);
     this.#client.terminate();
     for (const timer of this.#typists.values()) clearTimeout(timer);
   }
@@ -134,9 +162,16 @@ export class Conversation {
     client.bind("@@disconnect", () => this.#disconnected());
     client.bind("@@error", (error) => this.#connectFailed(error));
     bind("hotsock.subscribed", () => this.#catchUp());
+    bind("hotsock.messageReactionAdded", (message) => this.#reacted(message));
+    bind("hotsock.messageReactionRemoved", (message) => this.#reacted(message));
+    bind("hotsock.channelStorageUpdated", (message) => this.#othersRead(message));
     bind("hotsock.error", ({ error }) => this.#refused(error));
     bind(CHAT, (message) => this.#live(message));
     bind(TYPING, ({ meta }) => this.#typing(meta?.uid));
+    const presence = client.channels(`presence.${this.#channel}`);
+    presence.bind(/^hotsock\.(subscribed|member)/, () => {
+      this.#view.online(presence.members.map(({ uid }) => uid));
+    });
   }
 
   // ---- the connection ----
@@ -146,6 +181,7 @@ export class Conversation {
     this.#caughtUp = false;
     clearTimeout(this.#retryTimer);
     this.#view.state("offline");
+    this.#view.online([]);
   }
 
   #connectFailed(error) {
@@ -181,15 +217,19 @@ export class Conversation {
     const round = ++this.#round;
     const isOutdated = () => round !== this.#round;
     this.#caughtUp = false;
+    this.#reactedMeanwhile = [];
     this.#view.state("loading");
+    const isReturn = this.#cursor !== undefined;
     try {
       for (;;) {
-        const page = await this.#client.listMessages(this.#channel, { after: this.#cursor });
+        const messages = await this.#page({ after: this.#cursor });
         if (isOutdated()) return;
-        if (page.messages.length === 0) break;
-        for (const message of page.messages) this.#take(message);
-        this.#cursor = page.messages.at(-1).id;
+        if (messages.length === 0) break;
+        this.#cursor = messages.at(-1).id;
       }
+      // Others may have reacted meanwhile to what was known before.
+      if (isReturn) await this.#page({ reverse: true });
+      if (isOutdated()) return;
     } catch (error) {
       if (!isOutdated()) this.#catchUpLater(error);
       return;
@@ -198,6 +238,17 @@ export class Conversation {
     this.#caughtUp = true;
     this.#view.state("online");
     this.#publish();
+  }
+
+  async #page(options) {
+    const page = { ...options, expandReactions: true };
+    const { messages } = await this.#client.listMessages(this.#channel, page);
+    for (const message of messages) {
+      this.#take(message);
+      this.#reactionsAre(message);
+    }
+    for (const message of this.#reactedMeanwhile) this.#react(message);
+    return messages;
   }
 
   #catchUpLater(error) {
@@ -253,6 +304,56 @@ export class Conversation {
     while (at > 0 && this.#messages[at - 1].id > message.id) at -= 1;
     this.#messages.splice(at, 0, message);
     return this.#messages[at + 1];
+  }
+
+  // ---- reactions ----
+
+  #reactionsAre({ id, reactions = {} }) {
+    const given = Object.entries(reactions).map(([reaction, { items = [] }]) => [
+      reaction,
+      new Set(items.map(({ uid }) => uid)),
+    ]);
+    if (given.length === 0 && !this.#reactions.has(id)) return;
+    this.#reactions.set(id, new Map(given));
+    this.#view.reacted(id, this.#reactions.get(id));
+  }
+
+  #reacted(message) {
+    if (!this.#caughtUp) this.#reactedMeanwhile.push(message);
+    this.#react(message);
+  }
+
+  #react({ data: { messageId, reaction, action }, meta }) {
+    if (!this.#ids.has(messageId)) return;
+    const reactions = this.#reactions.get(messageId) ?? new Map();
+    const names = reactions.get(reaction) ?? new Set();
+    if (action === "add") names.add(meta.uid);
+    else names.delete(meta.uid);
+    if (names.size > 0) reactions.set(reaction, names);
+    else reactions.delete(reaction);
+    this.#reactions.set(messageId, reactions);
+    this.#view.reacted(messageId, reactions);
+  }
+
+  // ---- who has read how far ----
+
+  async #tellRead() {
+    const id = this.#readUpTo;
+    try {
+      const { storage } = this.#client.channels(this.#channel);
+      await storage.set(READ + this.#name.replace(/[\p{White_Space}*#,]/gu, "_"), id);
+    } catch {
+      // It is told with what is read next, or after the next reload.
+    }
+    this.#readTimer = undefined;
+    if (id !== this.#readUpTo) {
+      this.#readTimer = setTimeout(() => this.#tellRead(), READ_AFTER_MS);
+    }
+  }
+
+  #othersRead({ key, data, meta }) {
+    if (!key.startsWith(READ) || typeof data !== "string") return;
+    if (meta?.uid && meta.uid !== this.#name) this.#view.read(meta.uid, data);
   }
 
   // ---- what is to be said ----
