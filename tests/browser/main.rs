@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod broker;
+mod catching_up;
 mod chat;
 mod driver;
 mod fanfare_js;

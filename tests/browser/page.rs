@@ -72,6 +72,11 @@ impl<'a> Page<'a> {
         page
     }
 
+    /// Whatever page the browser shows.
+    pub(crate) fn at(browser: &'a Browser) -> Self {
+        Self { browser }
+    }
+
     pub(crate) async fn reload(&self) {
         self.browser.refresh().await.unwrap();
         self.until_online().await;
