@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::server::{Server, builder};
 use crate::token::{chat, connect};
-use fanfare::Message;
+use fanfare::{HistoryQuery, Message};
 use serde_json::{Value, json};
 
 impl Client {
@@ -74,4 +74,50 @@ async fn section_6_recovery_is_refused_without_history_start_and_not_asked_for_b
         let mut other = Client::connect(&server, &chat("other")).await;
         assert_eq!(other.recover("room", &none).await, json!(null));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn section_6_a_client_that_comes_and_goes_sees_the_history() {
+    const MESSAGES: usize = 2_000;
+    let server = Server::with(builder().max_recovered_messages(MESSAGES)).await;
+    let publishers: Vec<_> = (0..4)
+        .map(|_| {
+            let broker = server.broker.clone();
+            tokio::spawn(async move {
+                for number in 0..MESSAGES / 4 {
+                    let message = Message::new("room", "chat").data(&number);
+                    broker.publish(message.store_forever()).await.unwrap();
+                    broker.publish(Message::new("room", "typing")).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut after = json!("00000000000000000000000000");
+    let mut seen = Vec::new();
+    let mut connections = 0;
+    while seen.len() < MESSAGES {
+        let mut client = Client::connect(&server, &chat("pam")).await;
+        assert_eq!(client.recover("room", &after).await, json!(true));
+        connections += 1;
+        // Some of what was on its way is lost with the connection.
+        for _ in 0..connections % 50 {
+            if seen.len() == MESSAGES {
+                break;
+            }
+            let message = client.next().await;
+            after = message["id"].clone();
+            if message["event"] == "chat" {
+                seen.push(after.as_str().unwrap().to_owned());
+            }
+        }
+    }
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    let query = HistoryQuery { limit: 1_000, ..Default::default() };
+    let first = server.broker.history("room", query).await.unwrap();
+    let query = HistoryQuery { after: first.messages.last().map(|last| last.id), ..query };
+    let second = server.broker.history("room", query).await.unwrap();
+    let stored = first.messages.iter().chain(&second.messages);
+    assert!(stored.map(|message| message.id.to_string()).eq(seen), "{connections} connections");
 }
