@@ -4,7 +4,7 @@ use super::{CHANNEL, SUBSCRIBERS, broker, message, runtime, subscriber_token};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use fanfare::Broker;
-use fanfare::internals::Connection;
+use fanfare::internals::{Connection, settled};
 use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -71,6 +71,8 @@ impl Crowd {
             for _ in 0..messages {
                 black_box(self.broker.publish(message()).await.unwrap());
             }
+            // A crowd is served by a task.
+            settled(&self.broker).await;
             start.elapsed()
         })
     }

@@ -8,10 +8,15 @@
 //! At most one thread delivers and at most one task stores at a time. Whoever finds the role
 //! taken leaves the work to its holder, who looks again before giving the role up, so that a
 //! publisher waits for nobody.
+//!
+//! To a few subscribers a publisher delivers by itself. A crowd is served by a task, which takes
+//! all that has come up to then and brings it to each in one write.
 
+use super::burst::Burst;
 use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
 use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
 use crate::protocol::frame::{Frame, StampedFrame};
+use crate::session::Now;
 use fanfare_storage::{Item, MessageId, Outcome, Result as StorageResult};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -77,6 +82,15 @@ pub(super) struct Batch {
     ids: Vec<MessageId>,
 }
 
+/// What is delivered in one go, with those who get it: messages for all, or one thing for some.
+pub(super) struct Ready {
+    items: Vec<Queued>,
+    subscribers: Snapshot,
+}
+
+/// Where a burst ends: a socket takes about so much, and it is copied once.
+const MAX_BURST_BYTES: usize = 64 << 10;
+
 /// The bounds of a batch; what is over them goes with the next.
 const MAX_BATCH_ITEMS: usize = 512;
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -124,27 +138,44 @@ impl Channel {
         self.state.lock().subscribers.counted()
     }
 
-    /// Delivers what is ready, in order, and returns whether there was more than one turn's
-    /// share; the role stays taken then, and the caller has to come back.
+    /// Delivers what is ready, in order, where there are few to deliver it to. Returns whether
+    /// that is more than should be done at once; the role stays taken then, and the caller has
+    /// to see to [`next_ready`](Self::next_ready) by a task.
     pub(super) fn deliver(&self) -> bool {
         const TURN: usize = 64;
+        const CROWD: usize = 8;
         for _ in 0..TURN {
-            let Some((item, subscribers)) = self.state.lock().next_ready() else {
-                return false;
+            let (item, subscribers) = {
+                let mut state = self.state.lock();
+                if state.subscribers.len() >= CROWD {
+                    return true;
+                }
+                let Some(item) = state.pop_ready() else { return false };
+                (item, state.subscribers.snapshot())
             };
-            subscribers.deliver(&Delivery {
-                id: item.id,
-                frame: item.frame.frame(),
-                channel: &self.name,
-                audience: &item.audience,
-            });
-            let outcome = match item.stage {
-                Stage::Ready(Some(outcome)) => *outcome,
-                _ => Outcome::Applied,
-            };
-            item.settle.done(Settled { id: item.id, outcome });
+            subscribers.deliver(&item.delivery(&self.name));
+            item.settle();
         }
         true
+    }
+
+    /// What is ready to be delivered to the same subscribers in one go, in order; `None` gives
+    /// the role of delivering up.
+    pub(super) fn next_ready(&self) -> Option<Ready> {
+        let mut state = self.state.lock();
+        let mut items = vec![state.pop_ready()?];
+        let mut bytes = items[0].frame.len();
+        let is_for_all = |item: &Queued| matches!(item.audience, Audience::AllBut(_));
+        while bytes < MAX_BURST_BYTES
+            && is_for_all(&items[0])
+            && state.queue.front().is_some_and(is_for_all)
+            && state.front_is_ready()
+        {
+            let Some(item) = state.pop_ready() else { break };
+            bytes += item.frame.len();
+            items.push(item);
+        }
+        Some(Ready { items, subscribers: state.subscribers.snapshot() })
     }
 
     /// The next batch to be stored; `None` gives the role of storing up.
@@ -194,7 +225,41 @@ impl Channel {
     }
 }
 
+impl Ready {
+    /// Delivers to one part of the subscribers after the other, with other tasks having their
+    /// turn in between.
+    pub(super) async fn deliver(self, channel: &str, at: Now) {
+        let mut deliveries: Vec<_> = self.items.iter().map(|item| item.delivery(channel)).collect();
+        match &mut *deliveries {
+            [only] if !matches!(only.audience, Audience::AllBut(_)) => {
+                self.subscribers.deliver(only);
+            }
+            _ => {
+                let burst = Burst::new(deliveries, at);
+                for chunk in self.subscribers.chunks() {
+                    burst.deliver(chunk);
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        self.items.into_iter().for_each(Queued::settle);
+    }
+}
+
 impl Queued {
+    fn delivery<'a>(&'a self, channel: &'a str) -> Delivery<'a> {
+        Delivery { id: self.id, frame: self.frame.frame(), channel, audience: &self.audience }
+    }
+
+    /// Tells that it was delivered.
+    fn settle(self) {
+        let outcome = match self.stage {
+            Stage::Ready(Some(outcome)) => *outcome,
+            _ => Outcome::Applied,
+        };
+        self.settle.done(Settled { id: self.id, outcome });
+    }
+
     /// Tells what became of something that is not delivered.
     fn end(self, outcome: Option<Outcome>) {
         let refusal = match (&outcome, &self.stage) {
@@ -276,16 +341,15 @@ impl State {
         self.front_is_ready() && !std::mem::replace(&mut self.delivering, true)
     }
 
-    /// The next message to be delivered with those who get it; `None` gives the role of
-    /// delivering up.
-    fn next_ready(&mut self) -> Option<(Queued, Snapshot)> {
+    /// The next item to be delivered; `None` gives the role of delivering up.
+    fn pop_ready(&mut self) -> Option<Queued> {
         if !self.front_is_ready() {
             self.delivering = false;
             return None;
         }
-        let message = self.queue.pop_front()?;
-        self.published = message.id;
-        Some((message, self.subscribers.snapshot()))
+        let item = self.queue.pop_front()?;
+        self.published = item.id;
+        Some(item)
     }
 
     fn front_is_ready(&self) -> bool {

@@ -170,8 +170,9 @@ impl Hub {
         }
     }
 
-    /// Delivers here and now; what goes beyond a turn is left to a task, so that a busy channel
-    /// can't keep one publisher at work for everybody.
+    /// Delivers here and now, where there is little to do; anything else is left to a task, so
+    /// that a busy channel can't keep one publisher at work for everybody, and so that what is
+    /// published together reaches a crowd together.
     fn deliver(self: &Arc<Self>, channel: &Arc<Channel>) {
         if !channel.deliver() {
             self.forget_if_unused(channel);
@@ -179,8 +180,8 @@ impl Hub {
         }
         let (hub, channel) = (Arc::clone(self), Arc::clone(channel));
         self.runtime.spawn(async move {
-            while channel.deliver() {
-                tokio::task::yield_now().await;
+            while let Some(ready) = channel.next_ready() {
+                ready.deliver(&channel.name, hub.clock.now()).await;
             }
             hub.forget_if_unused(&channel);
         });

@@ -4,7 +4,7 @@
 //! on, and which any release may change.
 
 use super::connection::Wait;
-use super::{Broker, Core};
+use super::{Broker, Core, FrameQueue, Mail};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
@@ -61,7 +61,13 @@ impl Connection {
     /// code that the connection is to be closed with, if it is.
     pub fn take(&self, into: &mut VecDeque<Bytes>) -> Option<u16> {
         let context = Context::from_waker(Waker::noop());
-        self.connection.mailbox().take(into, &context).map(crate::session::CloseReason::code)
+        let mut frames = FrameQueue::from(std::mem::take(into));
+        let mail = self.connection.mailbox().take(&mut frames, None, &context);
+        *into = frames.into_frames();
+        match mail {
+            Mail::Taken(closing) => closing.map(crate::session::CloseReason::code),
+            Mail::Later => unreachable!("there is no socket that others could write to"),
+        }
     }
 }
 

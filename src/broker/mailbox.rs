@@ -1,20 +1,27 @@
 //! The queue of frames that wait to be written to one connection.
 //!
-//! Whoever delivers pushes and goes on; only the connection's own task takes. The queue has a
+//! Whoever delivers pushes and goes on; the connection's own task takes, and writes. Only where
+//! nothing waits, a crowd's messages go straight to the socket ([`direct`]). The queue has a
 //! budget in bytes. A connection whose queue goes over it is closed with a code that tells the
 //! client to come back; what was queued is dropped, since it could only be delivered late and
 //! the client has to fetch what it missed anyway.
 
+mod direct;
+
+pub(crate) use direct::Mail;
+
+use super::frame_queue::FrameQueue;
 use super::outgoing::Audience;
 use super::subscribers::{Delivery, Phase, Registration};
 use crate::protocol::frame::Frame;
-use crate::session::CloseReason;
+use crate::session::{CloseReason, Now};
+use direct::Direct;
 use fanfare_storage::MessageId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -24,7 +31,7 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Frame>,
+    queue: FrameQueue,
     /// What came for a registration that is held. A connection has one of these at most, since
     /// its commands wait for each other.
     gathered: Vec<Gathered>,
@@ -40,6 +47,9 @@ struct State {
     waker: Option<Waker>,
     /// Of who waits for the queue to be taken; see [`Mailbox::emptied`].
     replaying: Option<Waker>,
+    direct: Direct,
+    /// When something was last written directly.
+    last_sent: Option<Now>,
 }
 
 /// A frame that came for a held registration.
@@ -72,11 +82,7 @@ impl Mailbox {
     /// of a subscription arrives after its end, or of an earlier one after a new one's start.
     pub(super) fn deliver(&self, registration: &Registration, delivery: &Delivery<'_>) {
         let mut state = self.state.lock();
-        let waker = match registration.phase() {
-            Phase::Live => state.push(delivery.frame.clone(), self.budget),
-            Phase::Held => state.gather(delivery, self.budget),
-            Phase::Ended => return,
-        };
+        let waker = state.accept(registration, delivery, self.budget);
         drop(state);
         wake(waker);
     }
@@ -148,7 +154,7 @@ impl Mailbox {
             }
             queued += cost;
             state.bytes += cost;
-            state.queue.push_back(frame);
+            state.queue.push(frame);
         }
         let waker = state.waker.take();
         drop(state);
@@ -188,43 +194,17 @@ impl Mailbox {
         wake(waker);
     }
 
-    /// Moves all that waits into `into`, if that is empty or the connection is to be closed, and
-    /// returns why it is, if so. The task of `context` is woken when there is more.
-    pub(crate) fn take(
-        &self,
-        into: &mut VecDeque<Frame>,
-        context: &Context<'_>,
-    ) -> Option<CloseReason> {
-        let mut state = self.state.lock();
-        // A client that does not read must not be able to put its own end off.
-        if into.is_empty() || state.closing.is_some() {
-            into.append(&mut state.queue);
-            into.extend(state.pong.take());
-            state.bytes = state.gathered_bytes();
-            state.queue.shrink_to(KEPT);
-        }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
-        let replaying = state.replaying.take();
-        let closing = state.closing;
-        drop(state);
-        wake(replaying);
-        closing
-    }
-
     #[cfg(test)]
     pub(crate) fn drain(&self) -> (Vec<Frame>, Option<CloseReason>) {
-        let mut frames = VecDeque::new();
-        let closing = self.take(&mut frames, &Context::from_waker(Waker::noop()));
-        (frames.into(), closing)
+        let mut frames = FrameQueue::default();
+        let context = std::task::Context::from_waker(Waker::noop());
+        let closing = match self.take(&mut frames, None, &context) {
+            Mail::Taken(closing) => closing,
+            Mail::Later => panic!("the socket is being written to"),
+        };
+        (frames.into_frames().into(), closing)
     }
 }
-
-/// Places that an empty queue keeps, so that a burst does not leave every connection with a large
-/// one.
-const KEPT: usize = 16;
 
 /// Bytes of a replay that are queued at once: enough for a socket to be busy with.
 const REPLAYED_AT_ONCE: usize = 64 << 10;
@@ -234,6 +214,19 @@ const REPLAYED_AT_ONCE: usize = 64 << 10;
 const OVERHEAD: usize = 64;
 
 impl State {
+    fn accept(
+        &mut self,
+        registration: &Registration,
+        delivery: &Delivery<'_>,
+        budget: usize,
+    ) -> Option<Waker> {
+        match registration.phase() {
+            Phase::Live => self.push(delivery.frame.clone(), budget),
+            Phase::Held => self.gather(delivery, budget),
+            Phase::Ended => None,
+        }
+    }
+
     fn gather(&mut self, delivery: &Delivery<'_>, budget: usize) -> Option<Waker> {
         if self.closing.is_some() {
             return None;
@@ -263,7 +256,7 @@ impl State {
 
     fn overflow(&mut self) -> Option<Waker> {
         self.closing = Some(CloseReason::SlowConsumer);
-        self.queue = VecDeque::new();
+        self.queue.clear();
         self.gathered = Vec::new();
         self.bytes = 0;
         self.waker.take()
@@ -278,7 +271,7 @@ impl State {
             return self.overflow();
         }
         self.bytes += cost;
-        self.queue.push_back(frame);
+        self.queue.push(frame);
         self.waker.take()
     }
 }
@@ -294,7 +287,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
+    use std::task::{Context, Wake};
 
     #[test]
     fn over_budget_everything_is_dropped_and_the_connection_closed() {
@@ -331,10 +324,12 @@ mod tests {
         let mailbox = Mailbox::new(1_000);
         mailbox.push(Bytes::from_static(b"queued"));
         mailbox.close(CloseReason::MaximumAge);
-        let mut stalled = VecDeque::from([Bytes::from_static(b"unwritten")]);
-        let reason = mailbox.take(&mut stalled, &Context::from_waker(Waker::noop()));
-        assert_eq!(reason, Some(CloseReason::MaximumAge));
-        assert_eq!(stalled, [Bytes::from_static(b"unwritten"), Bytes::from_static(b"queued")]);
+        let mut stalled = FrameQueue::default();
+        stalled.push(Bytes::from_static(b"unwritten"));
+        let mail = mailbox.take(&mut stalled, None, &Context::from_waker(Waker::noop()));
+        assert_eq!(mail, Mail::Taken(Some(CloseReason::MaximumAge)));
+        let expected = [Bytes::from_static(b"unwritten"), Bytes::from_static(b"queued")];
+        assert_eq!(stalled.into_frames(), expected);
     }
 
     #[test]
@@ -356,7 +351,7 @@ mod tests {
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
         let mailbox = Mailbox::new(1_000);
-        mailbox.take(&mut VecDeque::new(), &Context::from_waker(&waker));
+        mailbox.take(&mut FrameQueue::default(), None, &Context::from_waker(&waker));
         for _ in 0..3 {
             mailbox.push(Bytes::from_static(b"x"));
         }

@@ -2,11 +2,13 @@
 
 mod attach;
 mod builder;
+mod burst;
 mod channel;
 mod clock;
 mod connection;
 mod core;
 mod error;
+mod frame_queue;
 mod history;
 mod hub;
 mod info;
@@ -30,7 +32,9 @@ pub use message::{Message, Published};
 
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};
+pub(crate) use frame_queue::FrameQueue;
 pub(crate) use listing::ListRequest;
+pub(crate) use mailbox::Mail;
 pub(crate) use outgoing::{Draft, Refusal, Settle, Settled};
 pub(crate) use secrets::equal as secrets_equal;
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Tells connections apart within a broker; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionKey(pub(crate) u64);
 
 /// One connection's subscription to one channel.
@@ -55,6 +55,10 @@ impl Registration {
         Self { connection, mailbox, counted, phase, observer: Mutex::new(None) }
     }
 
+    pub(super) fn connection(&self) -> ConnectionKey {
+        self.connection
+    }
+
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
     }
@@ -91,8 +95,18 @@ pub(super) struct Delivery<'a> {
     pub(super) audience: &'a Audience,
 }
 
+impl Delivery<'_> {
+    /// The one connection that does not get it, where it is for all others.
+    pub(super) fn left_out(&self) -> Option<ConnectionKey> {
+        match self.audience {
+            Audience::AllBut(except) => *except,
+            Audience::Observers(_) | Audience::Nobody => None,
+        }
+    }
+}
+
 const CHUNK: usize = 128;
-type Chunk = Vec<Option<Arc<Registration>>>;
+pub(super) type Chunk = Vec<Option<Arc<Registration>>>;
 
 /// The subscribers of one channel.
 #[derive(Debug, Default)]
@@ -123,6 +137,10 @@ pub(super) struct Snapshot(Arc<Vec<Arc<Chunk>>>);
 impl Subscribers {
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// How many subscriptions show in the channel's count.
@@ -201,6 +219,11 @@ impl Snapshot {
                 registration.mailbox.deliver(registration, delivery);
             }
         }
+    }
+
+    /// The subscribers in parts, which are no more than a thread can serve in one turn.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.0.iter().map(|chunk| &**chunk)
     }
 
     fn registrations(&self) -> impl Iterator<Item = &Arc<Registration>> {

@@ -1,20 +1,19 @@
 //! One connection's task: between its socket, its session and its mailbox.
 
-use super::outbox::Outbox;
 use super::reader::{Incoming, Reader};
+use super::socket::Socket;
 use crate::auth::Token;
-use crate::broker::{Connection, Core, Wait};
+use crate::broker::{Connection, Core, FrameQueue, Mail, Wait};
 use crate::protocol::frame::close_frame;
 use crate::session::{Action, CloseReason, Now};
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// How long a client may take to answer a close, and to read what comes before it.
@@ -38,21 +37,25 @@ pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
         }
     };
     drop(token);
+    let (socket, early) = Socket::new(upgraded);
     let mut driver = Driver {
         open: &connection,
-        io: TokioIo::new(upgraded),
-        reader: Reader::new(core.settings.max_inbound_message),
-        outbox: Outbox::default(),
+        socket,
+        reader: Reader::new(core.settings.max_inbound_message, &early),
+        outbox: FrameQueue::default(),
         wait,
         last_sent: core.clock.now(),
         phase: Phase::Open,
         said_all: false,
     };
+    drop(early);
     let mut timer = pin!(tokio::time::sleep_until(driver.next_deadline()));
     poll_fn(|context| driver.poll(timer.as_mut(), context)).await;
     core.unsubscribe_all(&connection.connection);
+    connection.connection.mailbox().disconnect();
     // TLS wants to say goodbye too; a client that is gone is not waited for.
-    let _ = tokio::time::timeout(Duration::from_secs(1), driver.io.shutdown()).await;
+    let goodbye = poll_fn(|context| driver.socket.poll_shutdown(context));
+    let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
 }
 
 /// A connection that ends when this is dropped, however its task does.
@@ -67,11 +70,12 @@ impl Drop for Open {
     }
 }
 
-struct Driver<'a, S> {
+struct Driver<'a> {
     open: &'a Open,
-    io: S,
+    socket: Socket,
     reader: Reader,
-    outbox: Outbox,
+    /// What was taken from the mailbox and is being written.
+    outbox: FrameQueue,
     /// What has to end before the next message is read.
     wait: Option<Wait>,
     last_sent: Now,
@@ -98,7 +102,7 @@ struct Ended;
 /// Whether anything was done.
 type Turn = Result<bool, Ended>;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
+impl Driver<'_> {
     fn poll(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS {
             match self.turn(timer.as_mut(), context) {
@@ -129,11 +133,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             return Err(Ended);
         }
         loop {
-            self.take_mail(timer.as_mut(), context);
+            if !self.take_mail(timer.as_mut(), context) {
+                return Ok(());
+            }
             if self.outbox.is_empty() {
                 break;
             }
-            match self.outbox.poll_write(&mut self.io, context) {
+            match self.socket.poll_write_all(&mut self.outbox, context) {
                 Poll::Ready(Ok(())) => self.last_sent = self.open.core.clock.now(),
                 Poll::Ready(Err(_)) => return Err(Ended),
                 Poll::Pending => return Ok(()),
@@ -142,14 +148,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         if self.phase == Phase::Closed { Err(Ended) } else { Ok(()) }
     }
 
-    fn take_mail(&mut self, timer: Pin<&mut Sleep>, context: &Context<'_>) {
-        if self.phase != Phase::Open {
-            return;
-        }
+    /// Takes what is to be written, and returns whether it may be: somebody else may be writing.
+    fn take_mail(&mut self, timer: Pin<&mut Sleep>, context: &Context<'_>) -> bool {
         let mailbox = self.open.connection.mailbox();
-        if let Some(reason) = mailbox.take(self.outbox.queue(), context) {
-            self.close(reason, timer);
+        if self.phase != Phase::Open {
+            return mailbox.withhold(&mut self.outbox, context);
         }
+        match mailbox.take(&mut self.outbox, self.socket.tcp(), context) {
+            Mail::Later => return false,
+            Mail::Taken(None) => {}
+            Mail::Taken(Some(reason)) => self.close(reason, timer),
+        }
+        true
     }
 
     /// Starts the closing handshake (RFC 6455 section 7).
@@ -157,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         if reason == CloseReason::SlowConsumer {
             self.outbox.clear();
         }
-        self.outbox.queue().push_back(close_frame(reason.code(), reason.text()));
+        self.outbox.push(close_frame(reason.code(), reason.text()));
         self.wait = None;
         self.open.core.unsubscribe_all(&self.open.connection);
         self.phase = Phase::Closing;
@@ -185,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
                 Phase::Closed => return Ok(done > 0),
             }
             let mut replies = Vec::new();
-            match self.reader.poll_next(&mut self.io, &mut replies, context) {
+            match self.reader.poll_next(&mut self.socket, &mut replies, context) {
                 Poll::Pending => return Ok(done > 0),
                 Poll::Ready(Incoming::Lost) => return Err(Ended),
                 Poll::Ready(incoming) if self.phase == Phase::Open => {
@@ -219,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
                 }
             }
             Incoming::Closed => {
-                self.outbox.queue().push_back(Bytes::from(replies));
+                self.outbox.push(Bytes::from(replies));
                 core.unsubscribe_all(connection);
                 self.phase = Phase::Closed;
                 timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
@@ -235,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
     fn discard(&mut self, context: &mut Context<'_>) -> Turn {
         if self.outbox.is_empty() && !self.said_all {
             // The client, which may be waiting for the end, sees it and closes.
-            match Pin::new(&mut self.io).poll_shutdown(context) {
+            match self.socket.poll_shutdown(context) {
                 Poll::Ready(Ok(())) => self.said_all = true,
                 Poll::Ready(Err(_)) => return Err(Ended),
                 Poll::Pending => {}
@@ -244,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
         let mut buffer = [0; 1024];
         for _ in 0..MESSAGES_PER_TURN {
             let mut buffer = ReadBuf::new(&mut buffer);
-            match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
                 Poll::Ready(_) => return Err(Ended),
                 Poll::Pending => return Ok(false),
@@ -268,7 +278,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<'_, S> {
             return Ok(true);
         }
         let now = core.clock.now();
-        connection.session().lock().touch(self.last_sent);
+        let sent_by_others = connection.mailbox().last_sent();
+        {
+            let mut session = connection.session().lock();
+            session.touch(self.last_sent);
+            sent_by_others.into_iter().for_each(|at| session.touch(at));
+        }
         loop {
             let due = connection.session().lock().handle_timeout(now);
             let Some(action) = due else { break };

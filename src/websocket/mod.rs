@@ -1,8 +1,8 @@
 //! WebSockets: the upgrade, and frames on sockets (protocol section 5, RFC 6455).
 
 mod driver;
-mod outbox;
 mod reader;
+mod socket;
 
 use crate::broker::Core;
 use crate::http::{self as service, Body};

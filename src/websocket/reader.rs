@@ -36,12 +36,15 @@ pub(super) enum Incoming {
 }
 
 impl Reader {
-    pub(super) fn new(max_message: usize) -> Self {
+    /// A reader of what comes after `early`, which was read already.
+    pub(super) fn new(max_message: usize, early: &[u8]) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
-        Self { context: WebSocketContext::new(Role::Server, Some(config)) }
+        // Copied, so that the buffer that it was read into is not kept.
+        let early = early.to_vec();
+        Self { context: WebSocketContext::from_partially_read(early, Role::Server, Some(config)) }
     }
 
     /// The next message; what is to be sent in answer is appended to `replies`.

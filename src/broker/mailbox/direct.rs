@@ -1,0 +1,181 @@
+//! Writing to a connection's socket: who may, and when.
+//!
+//! The connection's task takes what waits and writes it. Where nothing waits, whoever delivers to
+//! a crowd writes to the socket at once, without waking the task: that is most of what a delivery
+//! can save. The bytes never wait for each other: at any time one of them alone writes, and what
+//! comes meanwhile is queued. Nobody writes under the lock.
+
+use super::{Mailbox, OVERHEAD, State, wake};
+use crate::broker::burst::Burst;
+use crate::broker::frame_queue::FrameQueue;
+use crate::broker::subscribers::{Phase, Registration};
+use crate::session::{CloseReason, Now};
+use std::sync::Arc;
+use std::task::Context;
+use tokio::net::TcpStream;
+
+/// The socket, for those who deliver.
+#[derive(Debug, Default)]
+pub(super) enum Direct {
+    /// Not theirs: the connection's task has something to write, or does all the writing.
+    #[default]
+    Withheld,
+    /// Whoever has something to write may take it out, where nothing else waits.
+    Free(Arc<TcpStream>),
+    /// Somebody has taken it out, and writes.
+    Lent,
+}
+
+/// What the connection's task finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mail {
+    /// Somebody else is writing to the socket; the task is woken when it may.
+    Later,
+    /// All that waited; the connection is to be closed for the reason, if there is one.
+    Taken(Option<CloseReason>),
+}
+
+impl Mailbox {
+    /// Moves all that waits into `into`, if that is empty or the connection is to be closed. Where
+    /// `into` is empty still, others may write to `socket` from now on. The task of `context` is
+    /// woken when there is more.
+    pub(crate) fn take(
+        &self,
+        into: &mut FrameQueue,
+        socket: Option<&Arc<TcpStream>>,
+        context: &Context<'_>,
+    ) -> Mail {
+        let mut state = self.state.lock();
+        state.wake_later(context);
+        if matches!(state.direct, Direct::Lent) {
+            return Mail::Later;
+        }
+        // A client that does not read must not be able to put its own end off.
+        if into.is_empty() || state.closing.is_some() {
+            into.append(&mut state.queue);
+            if let Some(pong) = state.pong.take() {
+                into.push(pong);
+            }
+            state.bytes = state.gathered_bytes();
+        }
+        match (&state.direct, socket) {
+            (Direct::Withheld, Some(socket)) if into.is_empty() && state.closing.is_none() => {
+                state.direct = Direct::Free(Arc::clone(socket));
+            }
+            (Direct::Free(_), _) if !into.is_empty() => state.direct = Direct::Withheld,
+            _ => {}
+        }
+        let (closing, replaying) = (state.closing, state.replaying.take());
+        drop(state);
+        wake(replaying);
+        Mail::Taken(closing)
+    }
+
+    /// Takes the socket back for the connection's task alone, with the rest of a frame that was
+    /// begun; what else waits is left out. Returns false where somebody is writing to it; the
+    /// task of `context` is woken when it may ask again.
+    pub(crate) fn withhold(&self, into: &mut FrameQueue, context: &Context<'_>) -> bool {
+        let mut state = self.state.lock();
+        if matches!(state.direct, Direct::Lent) {
+            state.wake_later(context);
+            return false;
+        }
+        state.direct = Direct::Withheld;
+        let mut begun = std::mem::take(&mut state.queue);
+        begun.clear();
+        begun.append(into);
+        *into = begun;
+        true
+    }
+
+    /// Forgets the socket, which is to be closed.
+    pub(crate) fn disconnect(&self) {
+        self.state.lock().direct = Direct::Withheld;
+    }
+
+    /// When something was last written to the socket by others than the connection's task.
+    pub(crate) fn last_sent(&self) -> Option<Now> {
+        self.state.lock().last_sent
+    }
+
+    /// Writes a channel's messages to the socket, or queues them where they can't be written now.
+    /// As [`deliver`](Self::deliver) as to registrations.
+    pub(in crate::broker) fn deliver_burst(&self, registration: &Registration, burst: &Burst<'_>) {
+        let mut state = self.state.lock();
+        let may_write = registration.phase() == Phase::Live;
+        if let Some(socket) = may_write.then(|| state.lend_socket()).flatten() {
+            drop(state);
+            // What fails here fails for the connection's task too, which ends by it.
+            let written = socket.try_write(burst.bytes()).unwrap_or(0);
+            self.return_socket(socket, burst, written);
+            return;
+        }
+        let mut waker = None;
+        for delivery in burst.deliveries() {
+            waker = state.accept(registration, delivery, self.budget).or(waker);
+        }
+        drop(state);
+        wake(waker);
+    }
+
+    fn return_socket(&self, socket: Arc<TcpStream>, burst: &Burst<'_>, written: usize) {
+        let mut state = self.state.lock();
+        if !matches!(state.direct, Direct::Lent) {
+            // The connection has ended.
+            return;
+        }
+        if written > 0 {
+            state.last_sent = Some(burst.at());
+        }
+        if written == burst.bytes().len() {
+            state.direct = Direct::Free(socket);
+        } else {
+            state.direct = Direct::Withheld;
+            state.queue_rest(burst, written, self.budget);
+        }
+        let waker = state.has_work().then(|| state.waker.take()).flatten();
+        drop(state);
+        wake(waker);
+    }
+}
+
+impl State {
+    fn wake_later(&mut self, context: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
+
+    /// Takes the socket out, where nothing waits that would have to be written before.
+    fn lend_socket(&mut self) -> Option<Arc<TcpStream>> {
+        if self.has_work() || !matches!(self.direct, Direct::Free(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.direct, Direct::Lent) {
+            Direct::Free(socket) => Some(socket),
+            Direct::Withheld | Direct::Lent => None,
+        }
+    }
+
+    /// Whether there is something for the connection's task to do.
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || self.pong.is_some() || self.closing.is_some() || self.cut_off
+    }
+
+    /// Queues what could not be written, before all that came in the meantime.
+    fn queue_rest(&mut self, burst: &Burst<'_>, written: usize, budget: usize) {
+        let mut rest = FrameQueue::default();
+        for delivery in burst.deliveries() {
+            rest.push(delivery.frame.clone());
+        }
+        rest.advance(written);
+        self.bytes += rest.bytes() + rest.len() * OVERHEAD;
+        rest.append(&mut self.queue);
+        self.queue = rest;
+        if self.closing.is_none() && self.bytes > budget && self.queue.len() > 1 {
+            // The task is woken by the caller.
+            self.waker = self.overflow();
+        }
+    }
+}
