@@ -45,6 +45,8 @@ fields! {
     ScheduleExpression "scheduleExpression",
     DeduplicationId "deduplicationId",
     Channels "channels",
+    ScheduleExpressionTimezone "scheduleExpressionTimezone",
+    EmitPubSubEvent "emitPubSubEvent",
 }
 
 /// The known fields of one object. Of a repeated name the last counts, as in JavaScript; unknown

@@ -6,4 +6,5 @@ pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod names;
+pub(crate) mod schedule;
 pub(crate) mod store;
