@@ -104,7 +104,7 @@ pub use auth::{
 pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, Error, History, HistoryMessage, HistoryQuery,
-    Message, Published,
+    Message, Published, Schedule, ScheduleQuery, ScheduledAction, Schedules,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};

@@ -6,6 +6,7 @@ use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::hub::Hub;
 use super::recovery::{Recoveries, RecoveryLimits};
+use super::schedule::{self, Bookings};
 use super::{Broker, keep};
 use crate::auth::{Verifier, VerifyingKey};
 use crate::session::{SessionSettings, TimerSettings};
@@ -199,6 +200,7 @@ impl BrokerBuilder {
         };
         let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
         let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget);
+        let (bookings, bell) = Bookings::new(floor);
         let core = Arc::new(Core {
             settings: Settings {
                 api_keys: self.api_keys,
@@ -214,12 +216,14 @@ impl BrokerBuilder {
             verifier,
             sessions: Arc::new(sessions),
             connections: Connections::default(),
+            bookings,
             recoveries,
             draining: AtomicBool::new(false),
             upkeep: tokio::sync::Mutex::default(),
             ended: Notify::new(),
         });
         tokio::spawn(keep(Arc::downgrade(&core)));
+        tokio::spawn(schedule::run(Arc::downgrade(&core), bell));
         Ok(Broker { core })
     }
 

@@ -45,6 +45,12 @@ impl ManualClock {
     pub(crate) fn set_wall(&self, wall: Timestamp) {
         self.0.lock().wall = wall;
     }
+
+    /// Lets time go on, on both clocks.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut now = self.0.lock();
+        *now = Now { wall: now.wall + by, steady: now.steady + by };
+    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use super::channel::Joined;
 use super::core::Core;
 use super::mailbox::Mailbox;
 use super::outgoing::{Audience, Draft, Settle};
+use super::schedule::Task;
 use super::subscribers::ConnectionKey;
+use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
 use crate::session::{Action, CloseReason, PublishRequest, Session, UseToken};
 use dashmap::DashMap;
-use fanfare_storage::Author;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -60,6 +61,10 @@ impl Connection {
         &self.session
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Compares a secret in time that does not depend on where it differs.
     pub(crate) fn has_secret(&self, secret: &str) -> bool {
         super::secrets::equal(&self.secret, secret)
@@ -102,12 +107,27 @@ impl Core {
         connection: &Arc<Connection>,
         request: PublishRequest<'_>,
     ) -> Option<Wait> {
-        let draft = Draft::of_client(connection.key, &request);
-        let settle = if draft.is_stored() {
-            let mailbox = Arc::clone(&connection.mailbox);
-            Settle::Connection { mailbox, written: request.written.into() }
-        } else {
-            Settle::Nobody
+        let mailbox = Arc::clone(&connection.mailbox);
+        let told = Settle::Connection { mailbox, written: request.written.as_ref().into() };
+        let (draft, settle) = match request.due {
+            Some(due) => {
+                match self.book(&request.channel, due, &Task::of_client(&connection.id, &request)) {
+                    Ok(booking) => {
+                        let settle = booking.settle(told);
+                        (booking.draft, settle)
+                    }
+                    Err(error) => {
+                        let channel = Some(request.written.into());
+                        connection.mailbox.push(Event::Error { channel, error }.to_frame());
+                        return None;
+                    }
+                }
+            }
+            None => {
+                let draft = Draft::of_client(connection.key, &request);
+                let settle = if draft.is_stored() { told } else { Settle::Nobody };
+                (draft, settle)
+            }
         };
         let channel = request.channel;
         if let Some(permit) = self.hub.try_reserve(draft.size()) {
@@ -165,7 +185,7 @@ impl Draft {
         json::meta(&mut meta, uid, umd);
         let data = request.data.as_bytes();
         let frame = UnstampedFrame::message(&request.channel, &request.event, data, Some(&meta));
-        let author = Author { uid: uid.map(str::to_owned), umd: request.meta.umd.clone() };
+        let author = request.meta.author();
         let mut draft = Self::message(frame, &request.event, Some(author), request.retention);
         draft.audience = Audience::AllBut((!request.echo).then_some(sender));
         draft
@@ -197,6 +217,10 @@ impl Connections {
     pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<Arc<Connection>> {
         let connection = self.by_id.get(id).map(|found| Arc::clone(&found))?;
         connection.has_secret(secret).then_some(connection)
+    }
+
+    pub(super) fn key_of(&self, id: &str) -> Option<ConnectionKey> {
+        self.by_id.get(id).map(|found| found.key)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,6 +6,7 @@ use super::connection::{Connection, Connections, Wait};
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::recovery::Recoveries;
+use super::schedule::Bookings;
 use super::secrets;
 use crate::auth::{Scope, Token, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
@@ -36,6 +37,7 @@ pub(crate) struct Core {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) sessions: Arc<SessionSettings>,
     pub(crate) connections: Connections,
+    pub(super) bookings: Arc<Bookings>,
     pub(super) recoveries: Recoveries,
     pub(super) draining: AtomicBool,
     /// Held by what is done from time to time, so that the storage is not closed under it.

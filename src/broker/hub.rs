@@ -273,7 +273,7 @@ impl Drop for Unsettled<'_> {
 
 /// The id of a message published at `now` on a channel whose newest id is `newest`: greater than
 /// that also where the clock has stepped back.
-fn next_id(newest: MessageId, now: Timestamp) -> MessageId {
+pub(super) fn next_id(newest: MessageId, now: Timestamp) -> MessageId {
     let fresh = MessageId::from_parts(now, fastrand::u128(..));
     if fresh > newest { fresh } else { newest.next() }
 }

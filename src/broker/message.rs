@@ -1,10 +1,11 @@
 //! What a host publishes.
 
+use super::outgoing::Settled;
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::names;
 use crate::protocol::store::StoreFor;
+use crate::protocol::{names, schedule};
 use crate::session::check_data_size;
-use fanfare_storage::MessageId;
+use fanfare_storage::{MessageId, Outcome, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -34,16 +35,31 @@ pub struct Message {
     event: String,
     data: Result<String, serde_json::Error>,
     store: StoreFor,
+    deduplication: Option<String>,
+    emit: bool,
+    due: Option<Due>,
 }
 
-/// A message that passed all checks.
+/// When a message is to be published, where not at once.
+#[derive(Debug)]
+enum Due {
+    At(Timestamp),
+    Local { expression: String, zone: Option<String> },
+}
+
+/// A message that passed all checks, but for its channel's.
 #[derive(Debug)]
 pub(super) struct CheckedMessage {
-    pub(super) channel: Arc<str>,
-    pub(super) event: String,
+    pub(super) event: Arc<str>,
     pub(super) data: String,
     pub(super) store: StoreFor,
+    pub(super) deduplication: Option<String>,
+    pub(super) emit: bool,
+    pub(super) due: Option<Timestamp>,
 }
+
+/// Characters of a `deduplicationId`.
+const MAX_DEDUPLICATION_CHARS: usize = 256;
 
 impl Message {
     /// A message without data (`null`) that is not stored.
@@ -53,6 +69,9 @@ impl Message {
             event: event.into(),
             data: Ok("null".to_owned()),
             store: StoreFor::Seconds(0),
+            deduplication: None,
+            emit: false,
+            due: None,
         }
     }
 
@@ -84,13 +103,63 @@ impl Message {
         self
     }
 
+    /// Names the message, so that it is published once though it may be sent again: a message
+    /// with the id of another that its channel got less than 5 minutes before is accepted and
+    /// dropped (protocol section 10). Where the storage is durable, that holds across a restart.
+    /// The id has 1 to 256 characters.
+    ///
+    /// A message that is scheduled is compared when it is due, and not before.
+    pub fn deduplication_id(mut self, id: impl Into<String>) -> Self {
+        self.deduplication = Some(id.into());
+        self
+    }
+
+    /// Whether broker events tell of the message (protocol section 12); not by default.
+    pub fn emit_pub_sub_event(mut self, emit: bool) -> Self {
+        self.emit = emit;
+        self
+    }
+
+    /// Publishes the message at a later time instead of now, which must not be past (protocol
+    /// section 11). It gets its id, and its lifetime begins, at that time.
+    pub fn schedule_at(mut self, time: Timestamp) -> Self {
+        self.due = Some(Due::At(time));
+        self
+    }
+
+    /// As [`schedule_at`](Self::schedule_at), of a local time, `at(YYYY-MM-DDTHH:MM:SS)`, in a
+    /// time zone of the IANA database, or in UTC. A time that daylight saving skips moves forward
+    /// by what it skips; of one that comes twice the first is meant.
+    ///
+    /// ```
+    /// use fanfare::Message;
+    ///
+    /// let new_year = Message::new("news", "wishes")
+    ///     .schedule_expression("at(2100-01-01T00:00:00)", Some("Europe/Berlin"));
+    /// ```
+    pub fn schedule_expression(
+        mut self,
+        expression: impl Into<String>,
+        time_zone: Option<&str>,
+    ) -> Self {
+        let zone = time_zone.map(str::to_owned);
+        self.due = Some(Due::Local { expression: expression.into(), zone });
+        self
+    }
+
     pub(crate) fn store(mut self, store: StoreFor) -> Self {
         self.store = store;
         self
     }
 
-    pub(super) fn check(self) -> Result<CheckedMessage, ProtocolError> {
+    pub(super) fn check(self, now: Timestamp) -> Result<(String, CheckedMessage), ProtocolError> {
         names::check_channel(&self.channel)?;
+        let channel = self.channel.clone();
+        self.check_content(now).map(|message| (channel, message))
+    }
+
+    /// Checks all but the channel.
+    pub(super) fn check_content(self, now: Timestamp) -> Result<CheckedMessage, ProtocolError> {
         names::check_event(&self.event)?;
         if self.event.starts_with(names::RESERVED_PREFIX) {
             return Err(ProtocolError::new(
@@ -103,32 +172,81 @@ impl Message {
         })?;
         check_data_size(&data)?;
         self.store.check()?;
+        if let Some(id) = &self.deduplication {
+            check_deduplication(id)?;
+        }
         Ok(CheckedMessage {
-            channel: self.channel.into(),
-            event: self.event,
+            event: self.event.into(),
             data,
             store: self.store,
+            deduplication: self.deduplication,
+            emit: self.emit,
+            due: self.due.map(|due| due.resolve(now)).transpose()?,
         })
     }
 }
 
-/// What was published.
+impl Due {
+    fn resolve(self, now: Timestamp) -> Result<Timestamp, ProtocolError> {
+        let due = match self {
+            Self::At(due) => due,
+            Self::Local { expression, zone } => schedule::resolve(&expression, zone.as_deref())?,
+        };
+        schedule::check_due(due, now).map(|()| due)
+    }
+}
+
+fn check_deduplication(id: &str) -> Result<(), ProtocolError> {
+    if id.is_empty() || names::longer_than(id, MAX_DEDUPLICATION_CHARS) {
+        return Err(ProtocolError::new(
+            Code::InvalidMessage,
+            "\"deduplicationId\" must have 1 to 256 characters",
+        ));
+    }
+    Ok(())
+}
+
+/// What was published, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     id: MessageId,
+    schedule: Option<MessageId>,
+    duplicate: bool,
     channel: Arc<str>,
-    event: String,
+    event: Arc<str>,
 }
 
 impl Published {
-    pub(super) fn new(id: MessageId, channel: Arc<str>, event: String) -> Self {
-        Self { id, channel, event }
+    pub(super) fn new(
+        channel: Arc<str>,
+        event: Arc<str>,
+        settled: &Settled,
+        schedule: Option<MessageId>,
+    ) -> Self {
+        let duplicate = matches!(settled.outcome, Outcome::Duplicate(_));
+        Self { id: schedule.unwrap_or(settled.id), schedule, duplicate, channel, event }
     }
 
-    /// The id that subscribers see.
+    /// The id that subscribers see. Of a message that repeats another it is that one's
+    /// ([`is_duplicate`](Self::is_duplicate)). One that is scheduled has no id of its own before
+    /// it is delivered; this is its schedule's ([`schedule_id`](Self::schedule_id)) then.
     #[must_use]
     pub fn id(&self) -> MessageId {
         self.id
+    }
+
+    /// By which [`Broker::cancel_schedule`](crate::Broker::cancel_schedule) knows it, where it is
+    /// to be published later.
+    #[must_use]
+    pub fn schedule_id(&self) -> Option<MessageId> {
+        self.schedule
+    }
+
+    /// Whether the message was dropped, since it repeats another one
+    /// ([`Message::deduplication_id`]).
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.duplicate
     }
 
     /// The channel.

@@ -18,7 +18,9 @@ mod listing;
 mod mailbox;
 mod message;
 mod outgoing;
+mod publish;
 mod recovery;
+mod schedule;
 mod secrets;
 mod subscribers;
 #[cfg(test)]
@@ -29,22 +31,24 @@ pub use error::{BuildError, Error};
 pub use history::{History, HistoryMessage, HistoryQuery};
 pub use info::ChannelInfo;
 pub use message::{Message, Published};
+pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};
 pub(crate) use frame_queue::FrameQueue;
 pub(crate) use listing::ListRequest;
 pub(crate) use mailbox::Mail;
-pub(crate) use outgoing::{Draft, Refusal, Settle, Settled};
+pub(crate) use outgoing::{Draft, Refusal};
+pub(crate) use publish::Begun;
+pub(crate) use schedule::Task;
 pub(crate) use secrets::equal as secrets_equal;
 
 use crate::http::BrokerService;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::names;
-use fanfare_storage::Outcome;
+use fanfare_storage::MessageId;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// A realtime broker. Clones are handles of the same one; it works until
 /// [`shutdown`](Self::shutdown), or until the last handle and the last service are gone.
@@ -85,7 +89,8 @@ impl Broker {
     }
 
     /// Publishes a message as the server (protocol section 10): no permission is needed, and it
-    /// carries no `meta`. A stored message is in storage when this returns.
+    /// carries no `meta`. A stored message is in storage when this returns, and so is one that is
+    /// scheduled.
     ///
     /// Messages of one channel reach all its subscribers in the order of their ids, which is the
     /// order in which the calls were made, where one was made after another had returned.
@@ -98,6 +103,66 @@ impl Broker {
     /// ([`is_shutting_down`](Error::is_shutting_down)); nothing was published then.
     pub async fn publish(&self, message: Message) -> Result<Published, Error> {
         self.core.publish_for_host(message).await.map_err(Error::from)
+    }
+
+    /// Publishes many messages, which are stored together where they are to be stored, and tells
+    /// in the same order what became of each. Those of one channel keep their order.
+    ///
+    /// ```
+    /// # async fn example(broker: fanfare::Broker) {
+    /// use fanfare::Message;
+    /// let messages = ["one", "two"].map(|text| Message::new("log", "line").data(text));
+    /// for result in broker.publish_batch(messages).await {
+    ///     if let Err(error) = result {
+    ///         eprintln!("{error}");
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn publish_batch(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Vec<Result<Published, Error>> {
+        let mut begun = Vec::new();
+        for message in messages {
+            begun.push(self.core.begin(message).await);
+        }
+        let published = publish::all_published(begun).await;
+        published.into_iter().map(|result| result.map_err(Error::from)).collect()
+    }
+
+    /// Publishes one message to many channels in place of its own, and tells in the same order
+    /// what became of each.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`publish`](Self::publish) does where the message itself is at fault, or the
+    /// broker shuts down; nothing was published then.
+    pub async fn publish_to<S: AsRef<str>>(
+        &self,
+        channels: impl IntoIterator<Item = S>,
+        message: Message,
+    ) -> Result<Vec<Result<Published, Error>>, Error> {
+        let published = self.core.publish_to_all(channels, message).await?;
+        Ok(published.into_iter().map(|result| result.map_err(Error::from)).collect())
+    }
+
+    /// A page of what is scheduled, by due time (protocol section 11).
+    ///
+    /// # Errors
+    ///
+    /// Fails where the storage does.
+    pub async fn schedules(&self, query: ScheduleQuery) -> Result<Schedules, Error> {
+        self.core.schedules(query).await.map_err(Error::storage)
+    }
+
+    /// Cancels what is scheduled under an id, and tells whether it was still to be done.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the storage does.
+    pub async fn cancel_schedule(&self, id: MessageId) -> Result<bool, Error> {
+        self.core.cancel_schedule(id).await.map_err(Error::storage)
     }
 
     /// A page of a channel's stored messages that have not expired.
@@ -165,38 +230,6 @@ fn unless_closed(error: fanfare_storage::Error) -> fanfare_storage::Result<()> {
 }
 
 impl Core {
-    pub(crate) async fn publish_for_host(
-        &self,
-        message: Message,
-    ) -> Result<Published, ProtocolError> {
-        if self.is_draining() {
-            return Err(shutting_down());
-        }
-        let message = message.check()?;
-        let retention = message.store.retention(self.clock.now().wall);
-        let draft = Draft::of_host(&message.channel, &message.event, &message.data, retention);
-        let settled = self.publish_and_wait(&message.channel, draft).await;
-        let settled = settled.map_err(Refusal::to_error)?;
-        Ok(Published::new(settled.id, message.channel, message.event))
-    }
-
-    /// Puts something into a channel's order, and returns once it is in storage where it is to
-    /// be stored.
-    pub(crate) async fn publish_and_wait(
-        &self,
-        channel: &Arc<str>,
-        draft: Draft,
-    ) -> Result<Settled, Refusal> {
-        let permit = self.hub.reserve(draft.size()).await;
-        if !draft.is_stored() {
-            let id = self.hub.publish(channel, draft.outgoing(Settle::Nobody, permit));
-            return Ok(Settled { id, outcome: Outcome::Applied });
-        }
-        let (caller, settled) = oneshot::channel();
-        self.hub.publish(channel, draft.outgoing(Settle::Caller(caller), permit));
-        settled.await.unwrap_or(Err(Refusal::Storage))
-    }
-
     pub(crate) fn channel_info(&self, channel: &str) -> Result<ChannelInfo, ProtocolError> {
         names::check_channel(channel)?;
         Ok(ChannelInfo::new(channel, self.hub.subscriptions_count(channel)))

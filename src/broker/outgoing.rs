@@ -2,6 +2,7 @@
 //! among them.
 
 use super::mailbox::Mailbox;
+use super::schedule::Bookings;
 use super::subscribers::ConnectionKey;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Event;
@@ -9,7 +10,7 @@ use crate::protocol::frame::UnstampedFrame;
 use bytes::Bytes;
 use fanfare_storage::{
     AddReaction, Author, Deduplication, Item, Message, MessageId, Outcome, Publish, RemoveReaction,
-    Retention, Schedule, SetEntry, Write,
+    Retention, Schedule, SetEntry, Timestamp, Write,
 };
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -53,7 +54,8 @@ pub(crate) struct PendingWrite {
 }
 
 #[allow(dead_code)]
-/// What is to be written. Ids in it are set when the place in the order is known.
+/// What is to be written. Ids in it are set when the place in the order is known, but for those
+/// of schedules.
 #[derive(Debug)]
 pub(crate) enum Change {
     /// The frame's message; its data is in the frame.
@@ -79,6 +81,8 @@ pub(crate) enum Settle {
     Caller(oneshot::Sender<Result<Settled, Refusal>>),
     /// The connection that sent it, which hears of failure only (protocol section 7).
     Connection { mailbox: Arc<Mailbox>, written: Box<str> },
+    /// The scheduler, of a schedule that is due then, and somebody else.
+    Booking { bookings: Arc<Bookings>, due: Timestamp, then: Box<Settle> },
 }
 
 /// It was taken, and is in storage where it had to be.
@@ -145,7 +149,8 @@ impl Change {
                 let context = join_context(id, &set.context);
                 SetEntry { context, ..set.clone() }.into()
             }
-            Self::AddSchedule(schedule) => Schedule { id, ..schedule.clone() }.into(),
+            // With an id of its own, which is unique in the whole store.
+            Self::AddSchedule(schedule) => schedule.clone().into(),
         }
     }
 
@@ -223,9 +228,14 @@ impl Draft {
 
 impl Settle {
     pub(super) fn done(self, settled: Settled) {
-        if let Self::Caller(caller) = self {
+        match self {
+            Self::Nobody | Self::Connection { .. } => {}
             // A caller that went away needs no answer.
-            let _ = caller.send(Ok(settled));
+            Self::Caller(caller) => drop(caller.send(Ok(settled))),
+            Self::Booking { bookings, due, then } => {
+                bookings.ring(due);
+                then.done(settled);
+            }
         }
     }
 
@@ -238,6 +248,11 @@ impl Settle {
             Self::Connection { mailbox, written } => {
                 let error = refusal.to_error();
                 mailbox.push(Event::Error { channel: Some(written), error }.to_frame());
+            }
+            Self::Booking { bookings, due, then } => {
+                // A storage that fails may have written all the same.
+                bookings.ring(due);
+                then.refuse(refusal);
             }
         }
     }

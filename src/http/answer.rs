@@ -5,6 +5,7 @@ use crate::protocol::error::ProtocolError;
 use crate::protocol::event::write_error;
 use crate::protocol::json;
 use bytes::Bytes;
+use fanfare_storage::MessageId;
 use http::{HeaderValue, Response, StatusCode, header};
 
 /// JSON text with a status.
@@ -33,17 +34,37 @@ pub(super) fn error(error: &ProtocolError) -> Response<Body> {
     response
 }
 
-/// 202 for a message that was taken: `{"channel":…,"event":…}`, with its id where one is to be
-/// told (protocol sections 9 and 10).
-pub(super) fn accepted(channel: &str, event: &str, id: Option<&str>) -> Response<Body> {
-    let mut body = br#"{"channel":"#.to_vec();
-    json::string(&mut body, channel);
-    body.extend_from_slice(br#","event":"#);
-    json::string(&mut body, event);
-    if let Some(id) = id {
-        body.extend_from_slice(br#","id":"#);
-        json::string(&mut body, id);
+/// What is said of something that was taken (protocol sections 9, 10 and 11).
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) channel: Box<str>,
+    pub(super) event: Box<str>,
+    /// Its id, where it is to be told.
+    pub(super) id: Option<MessageId>,
+    /// Its schedule, where it is done later.
+    pub(super) schedule: Option<MessageId>,
+}
+
+impl Accepted {
+    /// Appends `{"channel":…,"event":…}` with what else there is.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"channel":"#);
+        json::string(out, &self.channel);
+        out.extend_from_slice(br#","event":"#);
+        json::string(out, &self.event);
+        let schedule = [("scheduleArn", self.schedule), ("scheduleId", self.schedule)];
+        for (name, id) in [("id", self.id)].into_iter().chain(schedule) {
+            if let Some(id) = id {
+                out.extend_from_slice(format!(",\"{name}\":\"{id}\"").as_bytes());
+            }
+        }
+        out.push(b'}');
     }
-    body.push(b'}');
+}
+
+/// 202 for something that was taken.
+pub(super) fn accepted(accepted: &Accepted) -> Response<Body> {
+    let mut body = Vec::new();
+    accepted.write(&mut body);
     json_text(StatusCode::ACCEPTED, body)
 }

@@ -1,8 +1,9 @@
 //! The client HTTP API (protocol section 9).
 
+use super::answer::Accepted;
 use super::body::Body;
 use super::{BoxError, answer, request};
-use crate::broker::{Connection, Core, Draft, ListRequest, Refusal};
+use crate::broker::{Connection, Core, Draft, ListRequest, Refusal, Task};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use bytes::Bytes;
@@ -78,9 +79,21 @@ async fn publish_message(
     let tell_id = fields.flag(Field::EagerIdGeneration)?;
     let now = core.clock.now();
     let request = connection.session().lock().publish_over_http(now, fields)?;
-    let draft = Draft::of_client(connection.key(), &request);
     let channel = Arc::clone(&request.channel);
-    let settled = core.publish_and_wait(&channel, draft).await.map_err(Refusal::to_error)?;
-    let id = tell_id.then(|| settled.id.to_string());
-    Ok(answer::accepted(&channel, &request.event, id.as_deref()))
+    let (pending, schedule) = match request.due {
+        None => (core.enqueue(&channel, Draft::of_client(connection.key(), &request)).await, None),
+        Some(due) => {
+            let task = Task::of_client(connection.id(), &request);
+            let booking = core.book(&channel, due, &task)?;
+            let id = booking.id;
+            (core.enqueue_booking(&channel, booking).await, Some(id))
+        }
+    };
+    let settled = pending.settled().await.map_err(Refusal::to_error)?;
+    Ok(answer::accepted(&Accepted {
+        channel: (*channel).into(),
+        event: (*request.event).into(),
+        id: (tell_id && schedule.is_none()).then_some(settled.id),
+        schedule,
+    }))
 }

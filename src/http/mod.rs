@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod client_api;
 mod cors;
+mod publish;
 mod request;
 mod router;
 mod server_api;

@@ -18,6 +18,8 @@ enum Route<'p> {
     Publish,
     /// With the channel's name, still percent-encoded.
     ChannelInfo(&'p str),
+    /// With the schedule's id.
+    Schedule(&'p str),
 }
 
 impl<'p> Route<'p> {
@@ -28,6 +30,9 @@ impl<'p> Route<'p> {
             "/publish" => return Some(Self::Publish),
             _ => {}
         }
+        if let Some(id) = path.strip_prefix("/schedules/") {
+            return (!id.is_empty() && !id.contains('/')).then_some(Self::Schedule(id));
+        }
         let name = path.strip_prefix("/channels/")?;
         (!name.is_empty() && !name.contains('/')).then_some(Self::ChannelInfo(name))
     }
@@ -36,6 +41,7 @@ impl<'p> Route<'p> {
         match self {
             Self::Connect | Self::ClientModule | Self::ChannelInfo(_) => Method::GET,
             Self::Publish => Method::POST,
+            Self::Schedule(_) => Method::DELETE,
         }
     }
 }
@@ -61,6 +67,10 @@ where
         Route::ClientModule => Ok(client_module()),
         Route::Publish => server_api::publish(core, request).await,
         Route::ChannelInfo(name) => channel_info(core, &request, name),
+        Route::Schedule(id) => match server_api::authenticate(core, request.headers()) {
+            Ok(()) => server_api::cancel_schedule(core, id).await,
+            Err(error) => Err(error),
+        },
     };
     let mut response = result.unwrap_or_else(|error| answer::error(&error));
     if is_connect && response.status() == StatusCode::BAD_REQUEST {

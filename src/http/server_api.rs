@@ -2,11 +2,9 @@
 
 use super::body::Body;
 use super::{BoxError, answer, request};
-use crate::broker::{Core, Message, secrets_equal};
+use crate::broker::{Core, secrets_equal};
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::fields::{Field, Fields};
 use crate::protocol::json;
-use crate::protocol::store::StoreFor;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
@@ -34,51 +32,28 @@ where
 {
     authenticate(core, request.headers())?;
     let body = request::body(request.into_body(), core.settings.max_server_body).await?;
-    let fields = Fields::parse_bytes(&body)?;
-    let tell_id = fields.flag(Field::EagerIdGeneration)?;
-    let published = core.publish_for_host(message(&fields)?).await?;
-    let id = tell_id.then(|| published.id().to_string());
-    Ok(answer::accepted(published.channel(), published.event(), id.as_deref()))
+    super::publish::publish(core, &body).await
 }
 
-fn message(fields: &Fields<'_>) -> Result<Message, ProtocolError> {
-    // To take a message and leave these out would double it, or publish it at the wrong time.
-    for (field, code) in [
-        (Field::ScheduleExpression, Code::InvalidSchedule),
-        (Field::DeduplicationId, Code::InvalidMessage),
-        (Field::Channels, Code::InvalidMessage),
-    ] {
-        if fields.has(field) {
-            let message = format!("this server does not know the field {:?}", field.name());
-            return Err(ProtocolError::new(code, message));
-        }
-    }
-    let missing = |code, field: Field| {
-        ProtocolError::new(code, format!("the field {:?} is missing", field.name()))
+/// `DELETE /schedules/{id}` (section 11). What is no id is none that is there.
+pub(super) async fn cancel_schedule(
+    core: &Core,
+    id: &str,
+) -> Result<Response<Body>, ProtocolError> {
+    let gone = match id.parse() {
+        Ok(id) => !core.cancel_schedule(id).await.map_err(|error| {
+            tracing::error!(%error, "a schedule could not be cancelled");
+            ProtocolError::new(Code::StorageUnavailable, "the storage failed; try again later")
+        })?,
+        Err(_) => true,
     };
-    let channel = fields
-        .string(Field::Channel)?
-        .ok_or_else(|| missing(Code::InvalidChannelName, Field::Channel))?;
-    let event = fields
-        .string(Field::Event)?
-        .ok_or_else(|| missing(Code::InvalidEventName, Field::Event))?;
-    let message = Message::new(channel, event).store(store(fields)?);
-    Ok(match fields.raw(Field::Data) {
-        Some(data) => message.raw_data(data.get()),
-        None => message,
-    })
-}
-
-fn store(fields: &Fields<'_>) -> Result<StoreFor, ProtocolError> {
-    match fields.integer(Field::Store)? {
-        None => Ok(StoreFor::Seconds(0)),
-        Some(-1) => Ok(StoreFor::Forever),
-        Some(seconds) => {
-            // What is negative becomes too much, and is refused as such.
-            let store = StoreFor::Seconds(u64::try_from(seconds).unwrap_or(u64::MAX));
-            store.check().map(|()| store)
-        }
+    if gone {
+        let message = "there is no schedule of this id, or it was carried out or cancelled";
+        return Err(ProtocolError::new(Code::NotFound, message));
     }
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
 }
 
 /// `GET /channels/{name}`.

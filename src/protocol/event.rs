@@ -4,6 +4,7 @@ use super::error::ProtocolError;
 use super::frame::{Frame, text_frame};
 use super::json;
 use bytes::Bytes;
+use fanfare_storage::Author;
 use std::sync::Arc;
 
 /// An event for one connection.
@@ -28,6 +29,13 @@ pub(crate) enum Event {
 pub(crate) struct Meta {
     pub(crate) uid: Option<Arc<str>>,
     pub(crate) umd: Option<Bytes>,
+}
+
+impl Meta {
+    /// As storage knows it.
+    pub(crate) fn author(&self) -> Author {
+        Author { uid: self.uid.as_deref().map(str::to_owned), umd: self.umd.clone() }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::event::{Event, Meta, Subscribed};
-use fanfare_storage::{MessageId, Retention, TokenUse};
+use crate::protocol::store::StoreFor;
+use fanfare_storage::{MessageId, Retention, Timestamp, TokenUse};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -94,7 +95,13 @@ pub(crate) struct PublishRequest<'a> {
     pub(crate) meta: Meta,
     /// Whether the sender's own subscription gets a copy.
     pub(crate) echo: bool,
+    /// Whether broker events tell of it (section 12).
+    pub(crate) emit: bool,
+    /// Counted from when it is published.
+    pub(crate) store: StoreFor,
     pub(crate) retention: Retention,
+    /// When it is to be published, where not at once.
+    pub(crate) due: Option<Timestamp>,
 }
 
 /// Why a connection is closed by the server (section 5).

@@ -6,8 +6,8 @@ use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, MessageGrants};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
-use crate::protocol::names;
-use fanfare_storage::Retention;
+use crate::protocol::store::StoreFor;
+use crate::protocol::{names, schedule};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,14 +26,8 @@ impl<R> Session<R> {
         let written = channel.unwrap_or_default();
         names::check_event(&event)?;
         let data = checked_data(fields)?;
+        let due = schedule::due(fields, now.wall)?;
 
-        if fields.has(Field::ScheduleExpression) {
-            // Publishing it now would be worse than not at all.
-            return Err(ProtocolError::new(
-                Code::SchedulePermissionDenied,
-                "this server does not schedule messages",
-            ));
-        }
         let (channel, grants, subscribed) = self.message_grants(&written, &event);
         let published = grants.publish == Decision::Granted;
         let broadcast = grants.broadcast && grants.publish != Decision::Denied;
@@ -43,6 +37,9 @@ impl<R> Session<R> {
                 format!("no token in force grants \"publish\" of {event:?} on {written:?}"),
             ));
         }
+        if let Some(due) = due {
+            schedule::check_permission(due, grants.schedule_before)?;
+        }
         if !subscribed && !broadcast {
             return Err(not_subscribed(&written));
         }
@@ -50,8 +47,19 @@ impl<R> Session<R> {
             Some((_, subscription)) => subscription.meta.clone(),
             None => self.meta.clone(),
         };
-        let retention = grants.store.map_or(Retention::None, |store| store.retention(now.wall));
-        Ok(PublishRequest { channel, written, event, data, meta, echo: grants.echo, retention })
+        let store = grants.store.unwrap_or(StoreFor::Seconds(0));
+        Ok(PublishRequest {
+            channel,
+            written,
+            event,
+            data,
+            meta,
+            echo: grants.echo,
+            emit: grants.emit_pub_sub_event,
+            store,
+            retention: store.retention(now.wall),
+            due,
+        })
     }
 
     /// The channel that a name means, what may be done with an event there, and whether the

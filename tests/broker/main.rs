@@ -9,6 +9,7 @@ mod limits;
 mod messaging;
 mod mounting;
 mod recovery;
+mod scheduling;
 mod server;
 mod server_api;
 mod token;

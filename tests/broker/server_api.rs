@@ -45,8 +45,9 @@ async fn backends_are_told_what_is_wrong() {
     }
     for (field, code) in [
         ("scheduleExpression", "INVALID_SCHEDULE"),
-        ("deduplicationId", "INVALID_MESSAGE"),
         ("channels", "INVALID_MESSAGE"),
+        ("emitPubSubEvent", "INVALID_MESSAGE"),
+        ("eagerIdGeneration", "INVALID_MESSAGE"),
     ] {
         let mut body = json!({"channel": "c", "event": "e"});
         body[field] = json!("x");
@@ -55,10 +56,93 @@ async fn backends_are_told_what_is_wrong() {
         body[field] = json!(null);
         assert_eq!(backend(&server, Method::POST, "/publish", &body).await.status, 202);
     }
+    for body in [
+        json!({"channel": "c", "event": "e", "deduplicationId": ""}),
+        json!({"channel": "c", "event": "e", "deduplicationId": 1}),
+        json!({"channel": "c", "channels": ["d"], "event": "e"}),
+        json!({"channels": [], "event": "e"}),
+        json!({"channels": [1], "event": "e"}),
+        json!({"channels": vec!["c"; 1_001], "event": "e"}),
+        json!([]),
+        json!(vec![json!({"channel": "c", "event": "e"}); 101]),
+    ] {
+        let answer = backend(&server, Method::POST, "/publish", &body).await;
+        assert_eq!(answer.code(), (400, "INVALID_MESSAGE".to_owned()));
+    }
     for store in [-1_i64, 0, 1, 3_155_695_200] {
         let body = json!({"channel": "c", "event": "e", "store": store});
         assert_eq!(backend(&server, Method::POST, "/publish", &body).await.status, 202);
     }
+}
+
+#[tokio::test]
+async fn section_10_a_repeated_message_is_answered_with_the_first_ones_id() {
+    let server = Server::start().await;
+    let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
+    let body = json!({"channel": "room", "event": "e", "data": 1,
+                      "deduplicationId": "d", "eagerIdGeneration": true});
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let answer = backend(&server, Method::POST, "/publish", &body).await;
+        assert_eq!(answer.status, 202);
+        ids.push(answer.json()["id"].clone());
+    }
+    assert_eq!(jim.next().await["id"], ids[0]);
+    assert!(ids[0].is_string() && ids.iter().all(|id| *id == ids[0]));
+    jim.assert_silent().await;
+}
+
+#[tokio::test]
+async fn section_10_an_array_is_answered_item_by_item() {
+    let server = Server::start().await;
+    let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
+    let body = json!([
+        {"channel": "room", "event": "e", "data": 1, "store": 60, "eagerIdGeneration": true},
+        {"channel": "room", "event": "hotsock.unknown"},
+        7,
+        {"channels": ["room"], "event": "e"},
+        {"channel": "room", "event": "e", "data": 2},
+        {"channel": "room", "event": "e", "scheduleExpression": "at(2126-01-01T00:00:00)"},
+    ]);
+    let answer = backend(&server, Method::POST, "/publish", &body).await;
+    assert_eq!(answer.status, 202);
+    let answer = answer.json();
+    let code = |index: usize| answer[index]["error"]["code"].as_str().unwrap();
+    let (first, second) = (jim.next().await, jim.next().await);
+    assert_eq!((&first["data"], &second["data"]), (&json!(1), &json!(2)));
+    let expected = json!({"channel": "room", "event": "e", "id": first["id"]});
+    assert_eq!(answer[0], expected);
+    assert_eq!(
+        (code(1), code(2), code(3)),
+        ("INVALID_EVENT_NAME", "INVALID_MESSAGE", "INVALID_MESSAGE")
+    );
+    assert_eq!(answer[4], json!({"channel": "room", "event": "e"}));
+    assert_eq!(answer[5]["scheduleArn"], answer[5]["scheduleId"]);
+    assert!(answer[5]["scheduleId"].is_string());
+    assert_eq!(answer.as_array().unwrap().len(), 6);
+
+    // Where nothing was accepted, the first error tells the status.
+    let body = json!([{"channel": "a b", "event": "e"}, {"channel": "c", "event": "*"}]);
+    let answer = backend(&server, Method::POST, "/publish", &body).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()[1]["error"]["code"], "INVALID_EVENT_NAME");
+}
+
+#[tokio::test]
+async fn section_10_channels_publishes_to_each() {
+    let server = Server::start().await;
+    let mut jim = Client::subscribed(&server, &chat("jim"), "c999").await;
+    let mut channels: Vec<_> = (0..1_000).map(|number| format!("c{number}")).collect();
+    channels[0] = "wrong name".to_owned();
+    let body = json!({"channels": channels, "event": "e", "data": 1, "store": 60,
+                      "eagerIdGeneration": true});
+    let answer = backend(&server, Method::POST, "/publish", &body).await;
+    assert_eq!(answer.status, 202);
+    let answer = answer.json();
+    assert_eq!(answer.as_array().unwrap().len(), 1_000);
+    assert_eq!(answer[0]["error"]["code"], "INVALID_CHANNEL_NAME");
+    assert_eq!(answer[1]["channel"], "c1");
+    assert_eq!(jim.next().await["id"], answer[999]["id"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ mod ending;
 mod faulty;
 mod held;
 mod order;
+mod publishing;
 mod recovery;
+mod scheduling;
 
 use super::channel::Joined;
 use super::clock::{Clock, ManualClock};

@@ -3,6 +3,7 @@
 mod aliases;
 mod lifetime;
 mod publishing;
+mod scheduling;
 mod subscribing;
 
 use super::*;
@@ -67,6 +68,7 @@ struct Published {
     umd: Option<String>,
     echo: bool,
     retention: fanfare_storage::Retention,
+    due: Option<Timestamp>,
 }
 
 impl Client {
@@ -176,6 +178,7 @@ impl Client {
                 umd: request.meta.umd.map(|umd| String::from_utf8(umd.to_vec()).unwrap()),
                 echo: request.echo,
                 retention: request.retention,
+                due: request.due,
             }),
             Action::UseToken(UseToken { token, spend }) => {
                 let fresh = !self.spent.contains(&token);

@@ -40,6 +40,7 @@ fn a_subscriber_publishes_what_it_may() {
             umd: Some("7".into()),
             echo: true,
             retention: Retention::Until(Timestamp::from_unix_seconds(START + 60)),
+            due: None,
         }
     );
     let kept = client.publish(&message("kept"));

@@ -1,0 +1,104 @@
+//! What waits, as hosts see it.
+
+use super::payload::{Deed, Task};
+use crate::broker::core::Core;
+use bytes::Bytes;
+use fanfare_storage::{MessageId, Timestamp};
+
+/// Which schedules are wanted; see [`Broker::schedules`](crate::Broker::schedules).
+///
+/// ```
+/// use fanfare::{ScheduleQuery, Timestamp};
+/// use std::time::Duration;
+/// let within_a_day = ScheduleQuery {
+///     until: Timestamp::now() + Duration::from_secs(24 * 60 * 60),
+///     ..Default::default()
+/// };
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ScheduleQuery {
+    /// Only those after this one: its due time and its id.
+    pub after: Option<(Timestamp, MessageId)>,
+    /// Only those due at or before this moment; all by default.
+    pub until: Timestamp,
+    /// At most this many, and never more than 1,000; 100 by default.
+    pub limit: usize,
+}
+
+impl Default for ScheduleQuery {
+    fn default() -> Self {
+        Self { after: None, until: Timestamp::MAX, limit: 100 }
+    }
+}
+
+/// A page of schedules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedules {
+    /// The schedules of all channels, by due time.
+    pub schedules: Vec<Schedule>,
+    /// Whether there are more beyond the last one.
+    pub more: bool,
+}
+
+/// Something that will be done on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Schedule {
+    /// Its id, by which it can be cancelled.
+    pub id: MessageId,
+    /// When it will be done.
+    pub due: Timestamp,
+    /// The channel.
+    pub channel: String,
+    /// What will be done.
+    pub action: ScheduledAction,
+}
+
+/// What a [`Schedule`] does when it is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ScheduledAction {
+    /// It publishes a message.
+    #[non_exhaustive]
+    Publish {
+        /// The event's name.
+        event: String,
+        /// JSON text.
+        data: Bytes,
+        /// The user id of the client that scheduled it; `None` for the server's messages too.
+        uid: Option<String>,
+    },
+    /// A newer version of the broker wrote it. This one leaves it alone.
+    Unknown,
+}
+
+const MAX_LIMIT: usize = 1_000;
+
+impl Core {
+    pub(crate) async fn schedules(
+        &self,
+        query: ScheduleQuery,
+    ) -> fanfare_storage::Result<Schedules> {
+        let ScheduleQuery { after, until, limit } = query;
+        let limit = limit.clamp(1, MAX_LIMIT);
+        let asked = fanfare_storage::ScheduleQuery { after, until, limit: limit + 1 };
+        let mut found = self.storage.schedules(asked).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Ok(Schedules { schedules: found.into_iter().map(Schedule::from).collect(), more })
+    }
+}
+
+impl From<fanfare_storage::Schedule> for Schedule {
+    fn from(stored: fanfare_storage::Schedule) -> Self {
+        let fanfare_storage::Schedule { id, due, channel, payload } = stored;
+        let action = match Task::from_payload(&payload) {
+            Err(_) => ScheduledAction::Unknown,
+            Ok(Task { author, deed: Deed::Publish { event, data, .. }, .. }) => {
+                let uid = author.and_then(|author| author.uid);
+                ScheduledAction::Publish { event, data: data.into(), uid }
+            }
+        };
+        Self { id, due, channel, action }
+    }
+}

@@ -1,0 +1,181 @@
+//! `POST /publish` of the server HTTP API (protocol section 10): one request, an array of them,
+//! or one for many channels.
+
+use super::answer::{self, Accepted};
+use super::body::Body;
+use crate::broker::{Begun, Core, Message, Published};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::write_error;
+use crate::protocol::fields::{Field, Fields};
+use crate::protocol::store::StoreFor;
+use http::{Response, StatusCode};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Requests in one body.
+const MAX_REQUESTS: usize = 100;
+/// Channels that one message is published to.
+const MAX_CHANNELS: usize = 1_000;
+
+pub(super) async fn publish(core: &Core, body: &[u8]) -> Result<Response<Body>, ProtocolError> {
+    let text = std::str::from_utf8(body).map_err(|_| invalid("the body must be UTF-8"))?;
+    if text.trim_start().starts_with('[') {
+        return publish_array(core, text).await;
+    }
+    let fields = Fields::parse(text)?;
+    if fields.has(Field::Channels) {
+        return publish_to_channels(core, &fields).await;
+    }
+    let accepted = begin(core, &fields).await?.accepted().await?;
+    Ok(answer::accepted(&accepted))
+}
+
+/// A request that has its place, and what its answer shows.
+struct Started {
+    begun: Begun,
+    tells_id: bool,
+}
+
+impl Started {
+    async fn accepted(self) -> Result<Accepted, ProtocolError> {
+        let published = self.begun.published().await?;
+        Ok(accepted(&published, self.tells_id))
+    }
+}
+
+fn accepted(published: &Published, tells_id: bool) -> Accepted {
+    let schedule = published.schedule_id();
+    Accepted {
+        channel: published.channel().into(),
+        event: published.event().into(),
+        id: (tells_id && schedule.is_none()).then(|| published.id()),
+        schedule,
+    }
+}
+
+/// Checks one request and gives it its place. Commands, whose events start with `hotsock.`, are
+/// told apart here.
+async fn begin(core: &Core, fields: &Fields<'_>) -> Result<Started, ProtocolError> {
+    let event = event(fields)?;
+    let channel = fields.string(Field::Channel)?.ok_or_else(|| {
+        ProtocolError::new(Code::InvalidChannelName, "the field \"channel\" is missing")
+    })?;
+    let tells_id = fields.flag(Field::EagerIdGeneration)?;
+    let begun = core.begin(message(fields, &channel, &event)?).await?;
+    Ok(Started { begun, tells_id })
+}
+
+fn event<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, ProtocolError> {
+    fields
+        .string(Field::Event)?
+        .ok_or_else(|| ProtocolError::new(Code::InvalidEventName, "the field \"event\" is missing"))
+}
+
+async fn publish_array(core: &Core, text: &str) -> Result<Response<Body>, ProtocolError> {
+    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        invalid(format!("the body is not valid JSON (at line {line}, column {column})"))
+    })?;
+    if items.is_empty() || items.len() > MAX_REQUESTS {
+        return Err(invalid("an array must have 1 to 100 messages"));
+    }
+    let mut started = Vec::with_capacity(items.len());
+    for item in items {
+        started.push(begin_item(core, item.get()).await);
+    }
+    let mut results = Vec::with_capacity(started.len());
+    for one in started {
+        results.push(match one {
+            Ok(started) => started.accepted().await,
+            Err(error) => Err(error),
+        });
+    }
+    Ok(answer_all(&results))
+}
+
+async fn begin_item(core: &Core, item: &str) -> Result<Started, ProtocolError> {
+    let fields = Fields::parse(item)?;
+    if fields.has(Field::Channels) {
+        return Err(invalid("\"channels\" is for a message that is no part of an array"));
+    }
+    begin(core, &fields).await
+}
+
+async fn publish_to_channels(
+    core: &Core,
+    fields: &Fields<'_>,
+) -> Result<Response<Body>, ProtocolError> {
+    let wrong = || invalid("the field \"channels\" must be an array of 1 to 1,000 strings");
+    let channels = fields.raw(Field::Channels).map_or("", RawValue::get);
+    let channels: Vec<Cow<'_, str>> = serde_json::from_str(channels).map_err(|_| wrong())?;
+    if channels.is_empty() || channels.len() > MAX_CHANNELS {
+        return Err(wrong());
+    }
+    if fields.has(Field::Channel) {
+        return Err(invalid("a message has either \"channel\" or \"channels\""));
+    }
+    let tells_id = fields.flag(Field::EagerIdGeneration)?;
+    let message = message(fields, "", &event(fields)?)?;
+    let published = core.publish_to_all(channels, message).await?;
+    let results = published.into_iter().map(|result| result.map(|one| accepted(&one, tells_id)));
+    Ok(answer_all(&results.collect::<Vec<_>>()))
+}
+
+/// 202 if any was accepted, else the status of the first error.
+fn answer_all(results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
+    let status = match results.first() {
+        Some(Err(error)) if results.iter().all(Result::is_err) => {
+            StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST)
+        }
+        _ => StatusCode::ACCEPTED,
+    };
+    let mut body = vec![b'['];
+    for (index, result) in results.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        match result {
+            Ok(accepted) => accepted.write(&mut body),
+            Err(error) => {
+                body.push(b'{');
+                write_error(&mut body, error);
+                body.push(b'}');
+            }
+        }
+    }
+    body.push(b']');
+    answer::json_text(status, body)
+}
+
+fn message(fields: &Fields<'_>, channel: &str, event: &str) -> Result<Message, ProtocolError> {
+    let mut message = Message::new(channel, event)
+        .store(store(fields)?)
+        .emit_pub_sub_event(fields.flag(Field::EmitPubSubEvent)?);
+    if let Some(data) = fields.raw(Field::Data) {
+        message = message.raw_data(data.get());
+    }
+    if let Some(id) = fields.string(Field::DeduplicationId)? {
+        message = message.deduplication_id(id);
+    }
+    let zone = fields.string(Field::ScheduleExpressionTimezone)?;
+    if let Some(expression) = fields.string(Field::ScheduleExpression)? {
+        message = message.schedule_expression(expression, zone.as_deref());
+    }
+    Ok(message)
+}
+
+fn store(fields: &Fields<'_>) -> Result<StoreFor, ProtocolError> {
+    match fields.integer(Field::Store)? {
+        None => Ok(StoreFor::Seconds(0)),
+        Some(-1) => Ok(StoreFor::Forever),
+        Some(seconds) => {
+            // What is negative becomes too much, and is refused as such.
+            let store = StoreFor::Seconds(u64::try_from(seconds).unwrap_or(u64::MAX));
+            store.check().map(|()| store)
+        }
+    }
+}
+
+fn invalid(message: impl Into<Cow<'static, str>>) -> ProtocolError {
+    ProtocolError::new(Code::InvalidMessage, message)
+}
