@@ -66,7 +66,8 @@ impl Plan {
             return Step::Wait(Some(pause));
         }
         if let Some(retry) = self.retry.take_if(|retry| retry.at <= now.steady) {
-            self.done = retry.after;
+            // Not forward: what was added meanwhile may be due before it.
+            self.done = self.done.min(retry.after);
             self.next = Next::At(Timestamp::EPOCH);
         }
         let after = self.done;
@@ -105,8 +106,12 @@ impl Plan {
     /// The page of [`Step::CarryOut`] ended at `last` and is dealt with. Where some of it
     /// `failed` to be stored, it is tried again later; what comes after it does not wait for that.
     pub(super) fn carried_out(&mut self, len: usize, last: Option<Place>, failed: bool, now: Now) {
-        if failed && self.retry.is_none() {
-            self.retry = Some(Retry { after: self.done, at: self.back_off(now) });
+        if failed {
+            let (after, at) = match self.retry {
+                Some(retry) => (retry.after.min(self.done), retry.at),
+                None => (self.done, self.back_off(now)),
+            };
+            self.retry = Some(Retry { after, at });
         }
         self.done = last.or(self.done);
         if len < PAGE {

@@ -215,6 +215,26 @@ fn section_11_what_can_not_be_understood_is_stepped_over_once() {
     assert_eq!(world.stored, world.left);
 }
 
+#[test]
+fn section_11_a_retry_does_not_skip_what_was_added_after_a_step_back() {
+    let mut world = World::new();
+    world.add(START);
+    world.work();
+    let stuck = world.add(START + 10_000);
+    world.failing.insert(stuck);
+    world.run(Duration::from_millis(10_000));
+    world.set_wall(START - 10_000);
+    let added = world.add(START - 9_000);
+    let stuck_too = world.add(START - 10_000);
+    world.failing.insert(stuck_too);
+    world.work();
+    world.failing.clear();
+    world.run(Duration::from_millis(1_500));
+    assert!(world.done.contains_key(&added) && world.done.contains_key(&stuck_too));
+    world.run(Duration::from_secs(30));
+    assert!(world.stored.is_empty());
+}
+
 #[derive(Clone, Debug)]
 enum Happening {
     Add(i64),
