@@ -5,6 +5,7 @@
 //! wait for the next. So a schedule is carried out once, however often that is tried, and
 //! survives what the storage survives.
 
+mod entry;
 mod payload;
 mod plan;
 mod waiting;
@@ -20,7 +21,7 @@ use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
 use crate::session::PublishRequest;
-use fanfare_storage::{MessageId, Timestamp};
+use fanfare_storage::{Author, MessageId, Timestamp};
 use parking_lot::Mutex;
 use plan::{Plan, Step};
 use std::sync::{Arc, Weak};
@@ -133,24 +134,36 @@ impl Task {
     /// It as it is done now, which carries out the schedule `id`.
     fn draft(self, core: &Core, channel: &str, id: MessageId) -> Draft {
         let now = core.clock.now().wall;
-        let Self { author, store, emit: _, deed } = self;
-        let Deed::Publish { event, data, except, deduplication: key } = deed;
-        let meta = author.as_ref().map(|author| {
-            let mut meta = Vec::with_capacity(64);
-            json::meta(&mut meta, author.uid.as_deref(), author.umd.as_deref());
-            meta
-        });
-        let frame = UnstampedFrame::message(channel, &event, data.as_bytes(), meta.as_deref());
-        let deduplication = key.map(|key| deduplication(key, now));
-        let retention = store.retention(now);
-        let change = Change::Message { event, author, retention, deduplication };
-        let except = except.and_then(|connection| core.connections.key_of(&connection));
-        Draft {
-            frame,
-            audience: Audience::AllBut(except),
-            write: Some(PendingWrite { change, fulfils: Some(id) }),
-        }
+        let retention = self.store.retention(now);
+        let (frame, audience, change) = match self.deed {
+            Deed::Publish { event, data, except, deduplication: key } => {
+                let meta = self.author.as_ref().map(meta);
+                let data = data.as_bytes();
+                let frame = UnstampedFrame::message(channel, &event, data, meta.as_deref());
+                let deduplication = key.map(|key| deduplication(key, now));
+                let author = self.author;
+                let except = except.and_then(|connection| core.connections.key_of(&connection));
+                let change = Change::Message { event, author, retention, deduplication };
+                (frame, Audience::AllBut(except), change)
+            }
+            Deed::SetEntry { key, value } => {
+                let meta = meta(self.author.as_ref().unwrap_or(&Author::default()));
+                let frame = UnstampedFrame::without_id(128, |out| {
+                    entry::updated(out, channel, &key, value.as_deref(), &meta);
+                });
+                let audience = Audience::Observers(Arc::from(&*key));
+                let set = entry::set(key, value, self.author, retention, self.emit);
+                (frame, audience, Change::SetEntry(set))
+            }
+        };
+        Draft { frame, audience, write: Some(PendingWrite { change, fulfils: Some(id) }) }
     }
+}
+
+fn meta(author: &Author) -> Vec<u8> {
+    let mut meta = Vec::with_capacity(64);
+    json::meta(&mut meta, author.uid.as_deref(), author.umd.as_deref());
+    meta
 }
 
 /// Carries out what is due, for as long as anybody holds the broker.

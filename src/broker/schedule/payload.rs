@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 const VERSION: u32 = 1;
+const PUBLISH: &str = "publish";
+const SET_ENTRY: &str = "set";
 
 /// Something to be done later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +34,17 @@ pub(crate) enum Deed {
         except: Option<Box<str>>,
         deduplication: Option<String>,
     },
+    /// Sets a key of the channel's storage (section 7.3).
+    SetEntry {
+        key: String,
+        /// JSON text; `None` clears.
+        value: Option<String>,
+    },
 }
 
 /// The payload as it is written. Fields are only ever added, and those that are not known are
 /// ignored; what must not be ignored needs a new version, or a new deed.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Stored<'a> {
     v: u32,
     #[serde(rename = "do")]
@@ -50,6 +58,8 @@ struct Stored<'a> {
     emit: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,21 +111,25 @@ impl Task {
         let umd = umd.map(|umd| serde_json::from_slice::<&RawValue>(umd)).transpose()?;
         let author =
             self.author.as_ref().map(|author| StoredAuthor { uid: author.uid.clone(), umd });
-        let Deed::Publish { event, data, except, deduplication } = &self.deed;
-        let stored = Stored {
-            v: VERSION,
-            deed: "publish",
-            author,
-            store: match self.store {
-                StoreFor::Forever => -1,
-                StoreFor::Seconds(seconds) => i64::try_from(seconds).unwrap_or(i64::MAX),
-            },
-            emit: self.emit,
-            event: Some(event.clone()),
-            data: Some(serde_json::from_str(data)?),
-            except: except.clone(),
-            deduplication: deduplication.clone(),
+        let store = match self.store {
+            StoreFor::Forever => -1,
+            StoreFor::Seconds(seconds) => i64::try_from(seconds).unwrap_or(i64::MAX),
         };
+        let mut stored = Stored { v: VERSION, author, store, emit: self.emit, ..Stored::default() };
+        match &self.deed {
+            Deed::Publish { event, data, except, deduplication } => {
+                stored.deed = PUBLISH;
+                stored.event = Some(event.clone());
+                stored.data = Some(serde_json::from_str(data)?);
+                stored.except = except.clone();
+                stored.deduplication = deduplication.clone();
+            }
+            Deed::SetEntry { key, value } => {
+                stored.deed = SET_ENTRY;
+                stored.key = Some(key.clone());
+                stored.data = value.as_deref().map(serde_json::from_str).transpose()?;
+            }
+        }
         serde_json::to_vec(&stored).map(Bytes::from)
     }
 
@@ -131,12 +145,21 @@ impl Task {
             return Err(Unreadable::Version(v));
         }
         let stored: Stored<'_> = serde_json::from_slice(payload).map_err(malformed)?;
-        if stored.deed != "publish" {
-            return Err(Unreadable::Deed(stored.deed.to_owned()));
-        }
-        let event =
-            stored.event.ok_or_else(|| Unreadable::Malformed("it has no event".to_owned()))?;
         let text = |raw: &RawValue| raw.get().to_owned();
+        let missing = |name| Unreadable::Malformed(format!("it has no {name}"));
+        let deed = match stored.deed {
+            PUBLISH => Deed::Publish {
+                event: stored.event.ok_or_else(|| missing("event"))?,
+                data: stored.data.map_or_else(|| "null".to_owned(), text),
+                except: stored.except,
+                deduplication: stored.deduplication,
+            },
+            SET_ENTRY => Deed::SetEntry {
+                key: stored.key.ok_or_else(|| missing("key"))?,
+                value: stored.data.map(text),
+            },
+            other => return Err(Unreadable::Deed(other.to_owned())),
+        };
         Ok(Self {
             author: stored.author.map(|author| Author {
                 uid: author.uid,
@@ -144,12 +167,7 @@ impl Task {
             }),
             store: u64::try_from(stored.store).map_or(StoreFor::Forever, StoreFor::Seconds),
             emit: stored.emit,
-            deed: Deed::Publish {
-                event,
-                data: stored.data.map_or_else(|| "null".to_owned(), text),
-                except: stored.except,
-                deduplication: stored.deduplication,
-            },
+            deed,
         })
     }
 }
@@ -181,6 +199,13 @@ mod tests {
         let read = Task::from_payload(full).unwrap();
         assert_eq!(read.store, StoreFor::Forever);
         assert_eq!(read.to_payload().unwrap(), &full[..]);
+        let set = br#"{"v":1,"do":"set","store":60,"key":"k","data":{"a": 1}}"#;
+        let read = Task::from_payload(set).unwrap();
+        let deed = Deed::SetEntry { key: "k".to_owned(), value: Some(r#"{"a": 1}"#.to_owned()) };
+        assert_eq!((&read.deed, read.store), (&deed, StoreFor::Seconds(60)));
+        assert_eq!(read.to_payload().unwrap(), &set[..]);
+        let clear = Task { deed: Deed::SetEntry { key: "k".to_owned(), value: None }, ..read };
+        assert_eq!(Task::from_payload(&clear.to_payload().unwrap()).unwrap(), clear);
         let more = br#"{"v":1,"do":"publish","event":"e","new":[{"v":2}],"data":1}"#;
         assert_eq!(Task::from_payload(more), Ok(task()));
     }
@@ -190,7 +215,15 @@ mod tests {
         assert_eq!(Task::from_payload(br#"{"v":2}"#), Err(Unreadable::Version(2)));
         let deed = br#"{"v":1,"do":"dance"}"#;
         assert_eq!(Task::from_payload(deed), Err(Unreadable::Deed("dance".to_owned())));
-        for bad in ["", "{}", "[]", "\u{1}", r#"{"v":1}"#, r#"{"v":1,"do":"publish"}"#] {
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            "\u{1}",
+            r#"{"v":1}"#,
+            r#"{"v":1,"do":"publish"}"#,
+            r#"{"v":1,"do":"set"}"#,
+        ] {
             let read = Task::from_payload(bad.as_bytes());
             assert!(matches!(read, Err(Unreadable::Malformed(_))), "{bad}: {read:?}");
         }

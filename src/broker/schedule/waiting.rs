@@ -68,6 +68,16 @@ pub enum ScheduledAction {
         /// The user id of the client that scheduled it; `None` for the server's messages too.
         uid: Option<String>,
     },
+    /// It sets a key of the channel's storage.
+    #[non_exhaustive]
+    SetEntry {
+        /// The key.
+        key: String,
+        /// JSON text; `None` clears the key.
+        value: Option<Bytes>,
+        /// The user id of the client that scheduled it, if it was one that has any.
+        uid: Option<String>,
+    },
     /// A newer version of the broker wrote it. This one leaves it alone.
     Unknown,
 }
@@ -92,13 +102,17 @@ impl Core {
 impl From<fanfare_storage::Schedule> for Schedule {
     fn from(stored: fanfare_storage::Schedule) -> Self {
         let fanfare_storage::Schedule { id, due, channel, payload } = stored;
-        let action = match Task::from_payload(&payload) {
-            Err(_) => ScheduledAction::Unknown,
-            Ok(Task { author, deed: Deed::Publish { event, data, .. }, .. }) => {
-                let uid = author.and_then(|author| author.uid);
-                ScheduledAction::Publish { event, data: data.into(), uid }
+        let action = Task::from_payload(&payload).map_or(ScheduledAction::Unknown, |task| {
+            let uid = task.author.and_then(|author| author.uid);
+            match task.deed {
+                Deed::Publish { event, data, .. } => {
+                    ScheduledAction::Publish { event, data: data.into(), uid }
+                }
+                Deed::SetEntry { key, value } => {
+                    ScheduledAction::SetEntry { key, value: value.map(Bytes::from), uid }
+                }
             }
-        };
+        });
         Self { id, due, channel, action }
     }
 }

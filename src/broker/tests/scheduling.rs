@@ -2,8 +2,10 @@
 
 use super::publishing::{START, broker};
 use super::*;
+use crate::broker::schedule::{Deed, Task};
 use crate::broker::{Broker, HistoryQuery, Message, ScheduleQuery, ScheduledAction};
-use fanfare_storage::{MemoryStorage, Schedule};
+use crate::protocol::store::StoreFor;
+use fanfare_storage::{Author, MemoryStorage, Schedule};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix_seconds(START + seconds)
@@ -45,8 +47,12 @@ async fn tried(storage: &FaultyStorage, commits: usize) {
 }
 
 async fn all_done(broker: &Broker) {
+    done_until(broker, Timestamp::MAX).await;
+}
+
+async fn done_until(broker: &Broker, time: Timestamp) {
     let done = async {
-        while !waiting(broker).await.is_empty() {
+        while waiting(broker).await.first().is_some_and(|next| next.due <= time) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -206,6 +212,38 @@ async fn section_11_what_a_newer_version_wrote_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn section_11_channel_storage_is_set_at_its_time_with_a_lifetime_from_then() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let (broker, clock) = broker(Arc::clone(&storage)).await;
+    let author = Author { uid: Some("jim".to_owned()), umd: None };
+    for (value, store, due) in [
+        (Some("[1]"), StoreFor::Seconds(60), 10),
+        (Some("[ 2 ]"), StoreFor::Forever, 20),
+        (None, StoreFor::Forever, 30),
+    ] {
+        let deed = Deed::SetEntry { key: "k".to_owned(), value: value.map(str::to_owned) };
+        let task = Task { author: Some(author.clone()), store, emit: false, deed };
+        let booking = broker.core.book("c", at(due), &task).unwrap();
+        let pending = broker.core.enqueue_booking(&"c".into(), booking).await;
+        pending.settled().await.unwrap();
+    }
+    let ScheduledAction::SetEntry { key, .. } = &waiting(&broker).await[0].action else {
+        panic!("no change of storage")
+    };
+    assert_eq!(key, "k");
+    for (time, expected) in
+        [(10, Some((&b"[1]"[..], Some(at(70))))), (20, Some((&b"[ 2 ]"[..], None))), (30, None)]
+    {
+        clock.set_wall(at(time));
+        done_until(&broker, at(time)).await;
+        let entry = storage.entry("c", "k", at(time)).await.unwrap();
+        let found = entry.as_ref().map(|entry| (&entry.value[..], entry.expires_at));
+        assert_eq!(found, expected);
+        assert!(entry.is_none_or(|entry| entry.author.as_ref() == Some(&author)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn section_10_a_scheduled_message_is_compared_when_it_is_due() {
     let (broker, clock) = broker(Arc::new(MemoryStorage::new())).await;
     let subscriber = Subscriber::join(&broker.core.hub, "c", BUDGET);
@@ -215,12 +253,7 @@ async fn section_10_a_scheduled_message_is_compared_when_it_is_due() {
     }
     for time in [10, 20, 400] {
         clock.set_wall(at(time));
-        let done = async {
-            while waiting(&broker).await.first().is_some_and(|next| next.due <= at(time)) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), done).await.unwrap();
+        done_until(&broker, at(time)).await;
     }
     assert_eq!(data(&subscriber, 2).await, [1, 4]);
     assert!(subscriber.messages().is_empty());
