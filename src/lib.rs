@@ -80,6 +80,26 @@
 //! While storage can't be read a subscribe waits, and where that goes on for long, the connection
 //! is closed with code 1013.
 //!
+//! # Later, once, and many at a time
+//!
+//! Clients, backends and [`Message::schedule_at`] put messages off (protocol section 11). What is
+//! scheduled survives a restart where the storage is durable, and is delivered once, within a
+//! second of its time, or at start where that passed meanwhile; a storage that fails delays it. It
+//! has the permissions of when it was accepted, needs no subscription or connection any more, and
+//! gets its id, and its lifetime begins, when it is delivered. Of what is due at one time on one
+//! channel, what was scheduled first comes first. [`Broker::schedules`] lists and
+//! [`Broker::cancel_schedule`] cancels. A client may schedule up to `scheduleBefore`, that second
+//! included.
+//!
+//! [`Message::deduplication_id`] makes a message safe to send again. A message with both is
+//! compared when it is due.
+//!
+//! [`Broker::publish_batch`] and [`Broker::publish_to`] publish many. In `POST /publish` these are
+//! an array and the field `channels`, which no message of an array may have. Such an answer is an
+//! array in the same order, with status 202 where any message was accepted, else that of the first
+//! error. A body that is no array of 1 to 100, and a message for many channels that is itself at
+//! fault, are answered as a single message is.
+//!
 //! # Features
 //!
 //! - `redb` (default): `RedbStorage`, the durable store to choose.
