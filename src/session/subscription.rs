@@ -32,7 +32,8 @@ pub(super) struct Active<R> {
 /// All subscriptions of a connection, by the channels' real names.
 #[derive(Debug)]
 pub(super) struct Subscriptions<R> {
-    by_channel: HashMap<Arc<str>, Subscription<R>>,
+    /// In boxes, since even the smallest map has room for four.
+    by_channel: HashMap<Arc<str>, Box<Subscription<R>>>,
 }
 
 impl<R> Default for Subscriptions<R> {
@@ -52,23 +53,24 @@ impl<R> Subscriptions<R> {
     }
 
     pub(super) fn active(&self, channel: &str) -> Option<(&Arc<str>, &Subscription<R>)> {
-        self.by_channel.get_key_value(channel).filter(|(_, found)| found.active.is_some())
+        let (channel, found) = self.by_channel.get_key_value(channel)?;
+        found.active.is_some().then_some((channel, &**found))
     }
 
     pub(super) fn get_mut(&mut self, channel: &str) -> Option<&mut Subscription<R>> {
-        self.by_channel.get_mut(channel)
+        self.by_channel.get_mut(channel).map(|found| &mut **found)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription<R>)> {
-        self.by_channel.iter()
+        self.by_channel.iter().map(|(channel, subscription)| (channel, &**subscription))
     }
 
     pub(super) fn insert(&mut self, channel: Arc<str>, subscription: Subscription<R>) {
-        self.by_channel.insert(channel, subscription);
+        self.by_channel.insert(channel, Box::new(subscription));
     }
 
     pub(super) fn remove(&mut self, channel: &str) -> Option<(Arc<str>, Subscription<R>)> {
-        self.by_channel.remove_entry(channel)
+        self.by_channel.remove_entry(channel).map(|(channel, removed)| (channel, *removed))
     }
 
     pub(super) fn drain(&mut self) -> Vec<R> {

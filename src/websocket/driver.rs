@@ -9,7 +9,7 @@ use crate::session::{Action, CloseReason, Now};
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -27,41 +27,19 @@ const MESSAGES_PER_TURN: usize = 32;
 /// Turns before other tasks have theirs.
 const TURNS: usize = 8;
 
-/// Serves a connection from its welcome to its end.
-pub(super) async fn serve(core: &Arc<Core>, token: Token, upgraded: Upgraded) {
-    let (connection, wait) = match core.open(&token) {
-        Ok((connection, wait)) => (Open { core: Arc::clone(core), connection }, wait),
-        Err(_) => {
-            tracing::error!("a connection was refused: the system gives no random numbers");
-            return;
-        }
-    };
-    drop(token);
-    let (socket, early) = Socket::new(upgraded);
-    let mut driver = Driver {
-        open: &connection,
-        socket,
-        reader: Reader::new(core.settings.max_inbound_message, &early),
-        outbox: FrameQueue::default(),
-        wait,
-        last_sent: core.clock.now(),
-        phase: Phase::Open,
-        said_all: false,
-    };
-    drop(early);
-    let mut timer = pin!(tokio::time::sleep_until(driver.next_deadline()));
-    poll_fn(|context| driver.poll(timer.as_mut(), context)).await;
-    core.unsubscribe_all(&connection.connection);
-    connection.connection.mailbox().disconnect();
-    // TLS wants to say goodbye too; a client that is gone is not waited for.
-    let goodbye = poll_fn(|context| driver.socket.poll_shutdown(context));
-    let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
-}
-
 /// A connection that ends when this is dropped, however its task does.
 struct Open {
     core: Arc<Core>,
     connection: Arc<Connection>,
+}
+
+impl Open {
+    /// When the session next wants to be called. Deadlines only move back, so the timer is not
+    /// touched for every frame: it looks again when it fires.
+    fn next_deadline(&self) -> Instant {
+        let due = self.connection.session().lock().next_timeout();
+        Instant::now() + due.saturating_sub(self.core.clock.now().steady).min(LONGEST_TIMER)
+    }
 }
 
 impl Drop for Open {
@@ -70,18 +48,22 @@ impl Drop for Open {
     }
 }
 
-struct Driver<'a> {
-    open: &'a Open,
+/// A connection from its welcome to its end, as a future. There is one of it for every connection,
+/// so its size counts: what is needed only now and then is in boxes.
+pub(super) struct Driver {
     socket: Socket,
     reader: Reader,
     /// What was taken from the mailbox and is being written.
     outbox: FrameQueue,
     /// What has to end before the next message is read.
     wait: Option<Wait>,
+    timer: Pin<Box<Sleep>>,
     last_sent: Now,
     phase: Phase,
     /// Whether the sending side was shut down.
     said_all: bool,
+    /// The last to be dropped: once a connection counts as ended, its socket is closed.
+    open: Open,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +84,12 @@ struct Ended;
 /// Whether anything was done.
 type Turn = Result<bool, Ended>;
 
-impl Driver<'_> {
-    fn poll(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS {
-            match self.turn(timer.as_mut(), context) {
+            match self.turn(context) {
                 Err(Ended) => return Poll::Ready(()),
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
@@ -115,25 +99,55 @@ impl Driver<'_> {
         context.waker().wake_by_ref();
         Poll::Pending
     }
+}
 
-    fn turn(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
-        self.write(timer.as_mut(), context)?;
-        let read = self.read(timer.as_mut(), context)?;
-        Ok(self.tick(timer, context)? | read)
+impl Driver {
+    /// Opens a connection on a socket; `None` where that can't be, and the socket is closed.
+    pub(super) fn new(core: &Arc<Core>, token: &Token, upgraded: Upgraded) -> Option<Self> {
+        let Ok((connection, wait)) = core.open(token) else {
+            tracing::error!("a connection was refused: the system gives no random numbers");
+            return None;
+        };
+        let (socket, early) = Socket::new(upgraded);
+        let open = Open { core: Arc::clone(core), connection };
+        let timer = Box::pin(tokio::time::sleep_until(open.next_deadline()));
+        Some(Self {
+            open,
+            socket,
+            reader: Reader::new(core.settings.max_inbound_message, &early),
+            outbox: FrameQueue::default(),
+            wait,
+            timer,
+            last_sent: core.clock.now(),
+            phase: Phase::Open,
+            said_all: false,
+        })
+    }
+
+    /// Ends the connection, once it is over.
+    pub(super) async fn finish(mut self) {
+        let Open { core, connection } = &self.open;
+        core.unsubscribe_all(connection);
+        connection.mailbox().disconnect();
+        // TLS wants to say goodbye too; a client that is gone is not waited for.
+        let goodbye = poll_fn(|context| self.socket.poll_shutdown(context));
+        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>) -> Turn {
+        self.write(context)?;
+        let read = self.read(context)?;
+        Ok(self.tick(context)? | read)
     }
 
     /// Writes what the mailbox holds, for as long as the socket takes it. New mail is taken only
     /// when all that was taken before is written, so that the mailbox's budget bounds both.
-    fn write(
-        &mut self,
-        mut timer: Pin<&mut Sleep>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Ended> {
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
         if self.open.connection.mailbox().is_cut_off() {
             return Err(Ended);
         }
         loop {
-            if !self.take_mail(timer.as_mut(), context) {
+            if !self.take_mail(context) {
                 return Ok(());
             }
             if self.outbox.is_empty() {
@@ -149,7 +163,7 @@ impl Driver<'_> {
     }
 
     /// Takes what is to be written, and returns whether it may be: somebody else may be writing.
-    fn take_mail(&mut self, timer: Pin<&mut Sleep>, context: &Context<'_>) -> bool {
+    fn take_mail(&mut self, context: &Context<'_>) -> bool {
         let mailbox = self.open.connection.mailbox();
         if self.phase != Phase::Open {
             return mailbox.withhold(&mut self.outbox, context);
@@ -157,13 +171,13 @@ impl Driver<'_> {
         match mailbox.take(&mut self.outbox, self.socket.tcp(), context) {
             Mail::Later => return false,
             Mail::Taken(None) => {}
-            Mail::Taken(Some(reason)) => self.close(reason, timer),
+            Mail::Taken(Some(reason)) => self.close(reason),
         }
         true
     }
 
     /// Starts the closing handshake (RFC 6455 section 7).
-    fn close(&mut self, reason: CloseReason, mut timer: Pin<&mut Sleep>) {
+    fn close(&mut self, reason: CloseReason) {
         if reason == CloseReason::SlowConsumer {
             self.outbox.clear();
         }
@@ -171,17 +185,17 @@ impl Driver<'_> {
         self.wait = None;
         self.open.core.unsubscribe_all(&self.open.connection);
         self.phase = Phase::Closing;
-        timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
+        self.timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
     }
 
-    fn read(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
+    fn read(&mut self, context: &mut Context<'_>) -> Turn {
         for done in 0..MESSAGES_PER_TURN {
             if let Some(wait) = &mut self.wait {
                 match wait.as_mut().poll(context) {
                     Poll::Ready(()) => {
                         self.wait = None;
                         // What the client sent in the meantime was not its fault to be unread.
-                        let Open { core, connection } = self.open;
+                        let Open { core, connection } = &self.open;
                         connection.session().lock().resume(core.clock.now());
                         // It may have ended with the connection being closed, which comes first.
                         return Ok(true);
@@ -199,7 +213,7 @@ impl Driver<'_> {
                 Poll::Pending => return Ok(done > 0),
                 Poll::Ready(Incoming::Lost) => return Err(Ended),
                 Poll::Ready(incoming) if self.phase == Phase::Open => {
-                    self.handle(incoming, replies, timer.as_mut());
+                    self.handle(incoming, replies);
                 }
                 // The client's last words before its close are not looked at any more.
                 Poll::Ready(Incoming::Closed) => self.phase = Phase::Closed,
@@ -210,8 +224,8 @@ impl Driver<'_> {
         Ok(true)
     }
 
-    fn handle(&mut self, incoming: Incoming, replies: Vec<u8>, mut timer: Pin<&mut Sleep>) {
-        let Open { core, connection } = self.open;
+    fn handle(&mut self, incoming: Incoming, replies: Vec<u8>) {
+        let Open { core, connection } = &self.open;
         let now = core.clock.now();
         match incoming {
             Incoming::Text(text) => {
@@ -232,10 +246,10 @@ impl Driver<'_> {
                 self.outbox.push(Bytes::from(replies));
                 core.unsubscribe_all(connection);
                 self.phase = Phase::Closed;
-                timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
+                self.timer.as_mut().reset(Instant::now() + CLOSE_PATIENCE);
             }
             Incoming::Broken(reason) => {
-                self.close(reason, timer);
+                self.close(reason);
                 self.phase = Phase::Discarding;
             }
             Incoming::Lost => {}
@@ -264,17 +278,17 @@ impl Driver<'_> {
     }
 
     /// Does what is due by time.
-    fn tick(&mut self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Turn {
-        if timer.as_mut().poll(context).is_pending() {
+    fn tick(&mut self, context: &mut Context<'_>) -> Turn {
+        if self.timer.as_mut().poll(context).is_pending() {
             return Ok(false);
         }
         if self.phase != Phase::Open {
             return Err(Ended);
         }
-        let Open { core, connection } = self.open;
+        let Open { core, connection } = &self.open;
         if self.wait.is_some() {
             // Nothing is read, and so nothing can be held against the client.
-            timer.as_mut().reset(Instant::now() + WAITING);
+            self.timer.as_mut().reset(Instant::now() + WAITING);
             return Ok(true);
         }
         let now = core.clock.now();
@@ -294,15 +308,8 @@ impl Driver<'_> {
                 break;
             }
         }
-        timer.as_mut().reset(self.next_deadline());
+        let next = self.open.next_deadline();
+        self.timer.as_mut().reset(next);
         Ok(true)
-    }
-
-    /// When the session next wants to be called. Deadlines only move back, so the timer is not
-    /// touched for every frame: it looks again when it fires.
-    fn next_deadline(&self) -> Instant {
-        let Open { core, connection } = self.open;
-        let due = connection.session().lock().next_timeout();
-        Instant::now() + due.saturating_sub(core.clock.now().steady).min(LONGEST_TIMER)
     }
 }

@@ -7,6 +7,7 @@ mod socket;
 use crate::broker::Core;
 use crate::http::{self as service, Body};
 use crate::protocol::error::{Code, ProtocolError};
+use driver::Driver;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
@@ -32,10 +33,17 @@ pub(crate) async fn upgrade<B>(
     core.spend_connect(&token).await?;
 
     let core = Arc::clone(core);
+    // In boxes, since the task keeps room for the largest of its parts as long as it lives.
+    let opened = Box::pin(async move {
+        let upgraded = upgrade
+            .await
+            .inspect_err(|error| tracing::debug!(%error, "a client went away before its upgrade"));
+        Driver::new(&core, &token, upgraded.ok()?)
+    });
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => driver::serve(&core, token, upgraded).await,
-            Err(error) => tracing::debug!(%error, "a client went away before its upgrade"),
+        if let Some(mut driver) = opened.await {
+            (&mut driver).await;
+            Box::pin(driver.finish()).await;
         }
     });
     Ok(switching_protocols(accept))

@@ -19,7 +19,7 @@ const SLICES: usize = 64;
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(Arc<TcpStream>),
-    Other(TokioIo<Upgraded>),
+    Other(Box<TokioIo<Upgraded>>),
 }
 
 impl Socket {
@@ -38,7 +38,7 @@ impl Socket {
                 Err(upgraded) => upgraded,
             }
         };
-        (Self::Other(TokioIo::new(upgraded)), Bytes::new())
+        (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())
     }
 
     /// The TCP socket, for others to write to.
@@ -103,13 +103,9 @@ impl AsyncRead for Socket {
         match &mut *self {
             Self::Tcp(stream) => loop {
                 ready!(stream.poll_read_ready(context))?;
-                match stream.try_read(buffer.initialize_unfilled()) {
-                    Ok(length) => {
-                        buffer.advance(length);
-                        return Poll::Ready(Ok(()));
-                    }
+                match stream.try_read_buf(buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
+                    result => return Poll::Ready(result.map(drop)),
                 }
             },
             Self::Other(io) => Pin::new(io).poll_read(context, buffer),
