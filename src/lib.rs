@@ -123,8 +123,9 @@ pub use auth::{
 #[doc(hidden)]
 pub use broker::internals;
 pub use broker::{
-    Broker, BrokerBuilder, BuildError, ChannelInfo, Error, History, HistoryMessage, HistoryQuery,
-    Message, Published, Schedule, ScheduleQuery, ScheduledAction, Schedules,
+    Broker, BrokerBuilder, BuildError, ChannelInfo, ChannelPage, ChannelQuery, ConnectionInfo,
+    ConnectionPage, ConnectionQuery, Error, History, HistoryMessage, HistoryQuery, Message,
+    Published, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};

@@ -75,7 +75,7 @@ impl ChannelClaims {
         self.set_inner("storage", key.into(), claims.0.into())
     }
 
-    pub(super) fn into_json(self) -> Value {
+    pub(crate) fn into_json(self) -> Value {
         self.0.into()
     }
 }

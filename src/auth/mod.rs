@@ -20,6 +20,7 @@ mod reader;
 mod regex;
 mod regex_cache;
 mod regex_dialect;
+mod revocations;
 mod signing;
 #[cfg(test)]
 mod tests;
@@ -34,5 +35,6 @@ pub use signing::SigningKey;
 
 pub(crate) use grants::{Decision, Grants, MessageGrants};
 pub(crate) use permissions::Permissions;
-pub(crate) use token::{Scope, Token};
+pub(crate) use revocations::{MAX_REVOCATIONS, Revocations};
+pub(crate) use token::{Scope, Token, TokenIdentity};
 pub(crate) use verifier::Verifier;

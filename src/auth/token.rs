@@ -31,6 +31,14 @@ impl Scope {
     }
 }
 
+/// What a revocation knows a token by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TokenIdentity {
+    pub(crate) jti: Option<Arc<str>>,
+    pub(crate) uid: Option<Arc<str>>,
+    pub(crate) issued_at: Option<Timestamp>,
+}
+
 /// A token whose signature was verified and whose claims are all well formed.
 #[derive(Debug)]
 pub(crate) struct Token {
@@ -49,6 +57,7 @@ pub(crate) struct Token {
     #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
     pub(crate) umd_propagate: bool,
     pub(crate) expires_at: Timestamp,
+    pub(crate) issued_at: Option<Timestamp>,
     pub(crate) jti: Option<Arc<str>>,
     pub(crate) single_use: bool,
     pub(crate) connection_id: Option<Arc<str>>,
@@ -67,6 +76,10 @@ impl Token {
         self.scopes.contains(&scope)
     }
 
+    pub(crate) fn identity(&self) -> TokenIdentity {
+        TokenIdentity { jti: self.jti.clone(), uid: self.uid.clone(), issued_at: self.issued_at }
+    }
+
     /// Reads the claims, all of which must be well formed, whichever are used.
     pub(super) fn parse(
         claims: &Object<'_>,
@@ -74,7 +87,7 @@ impl Token {
         known: &PermissionsCache,
     ) -> Result<Self, ClaimError> {
         let validity = Validity::parse(claims)?;
-        claims.numeric_date("iat")?;
+        let issued_at = date(claims, "iat")?;
         claims.string("iss")?;
         claims.strings("aud")?;
         let jti = claims.string("jti")?;
@@ -82,7 +95,7 @@ impl Token {
         if single_use && jti.as_ref().is_none_or(String::is_empty) {
             return Err(ClaimError::at("singleUse", "needs the claim jti"));
         }
-        let channels_digest = channels_digest(claims);
+        let channels_digest = channels_digest(claims.raw("channels"));
         let permissions =
             known.get_or_read(channels_digest, |regexes| match claims.object("channels")? {
                 Some(channels) => {
@@ -98,6 +111,7 @@ impl Token {
             umd_update: claims.boolean("umdUpdate")?.unwrap_or(false),
             umd_propagate: claims.boolean("umdPropagate")?.unwrap_or(false),
             expires_at: validity.expires_at,
+            issued_at,
             jti: jti.map(Arc::from),
             single_use,
             connection_id: claims.string("connectionId")?.map(Arc::from),
@@ -110,9 +124,9 @@ impl Token {
     }
 }
 
-fn channels_digest(claims: &Object<'_>) -> Digest {
+pub(super) fn channels_digest(text: Option<&str>) -> Digest {
     let mut bytes = [0; 32];
-    if let Some(text) = claims.raw("channels") {
+    if let Some(text) = text {
         bytes.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
     }
     bytes

@@ -1,12 +1,14 @@
 //! From a token's text to its claims (RFC 7515, RFC 7519; protocol section 3).
 
+use super::permissions::Permissions;
 use super::permissions_cache::PermissionsCache;
 use super::reader::{ClaimError, Object};
-use super::token::{Token, Validity};
-use super::{Algorithm, VerifyingKey};
+use super::token::{Token, Validity, channels_digest};
+use super::{Algorithm, Revocations, VerifyingKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_storage::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Verifies tokens with any of its keys.
@@ -18,6 +20,7 @@ pub(crate) struct Verifier {
     issuer: Option<String>,
     leeway: Duration,
     permissions: PermissionsCache,
+    revocations: Revocations,
 }
 
 /// Why a token is not accepted. Before its signature is verified nothing is said of what is in it.
@@ -33,6 +36,8 @@ pub(crate) enum TokenError {
     Audience,
     #[error("the token's issuer is not the one that this server accepts")]
     Issuer,
+    #[error("the token was revoked")]
+    Revoked,
     #[error("{0}")]
     Claim(ClaimError),
 }
@@ -47,7 +52,14 @@ impl Verifier {
         issuer: Option<String>,
         leeway: Duration,
     ) -> Self {
-        Self { keys, audiences, issuer, leeway, permissions: PermissionsCache::default() }
+        Self {
+            keys,
+            audiences,
+            issuer,
+            leeway,
+            permissions: PermissionsCache::default(),
+            revocations: Revocations::default(),
+        }
     }
 
     /// Verifies a token's signature, then its times, audience and issuer, and then all of its
@@ -62,9 +74,26 @@ impl Verifier {
         self.check_origin(&claims)?;
         let mut token = Token::parse(&claims, key.fingerprint().clone(), &self.permissions)
             .map_err(TokenError::Claim)?;
+        if self.revocations.cover(&token.identity(), now) {
+            return Err(TokenError::Revoked);
+        }
         // From here on it says until when the token is good, which is what single use goes by.
         token.expires_at = token.expires_at + self.leeway;
         Ok(token)
+    }
+
+    /// What is revoked, which [`verify`](Self::verify) refuses.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    /// Reads permissions that come without a token: the text of a `channels` claim.
+    pub(crate) fn permissions(&self, channels: &str) -> Result<Arc<Permissions>, ClaimError> {
+        self.permissions.get_or_read(channels_digest(Some(channels)), |regexes| {
+            let wrong = || ClaimError::at("channels", "must be an object");
+            let channels = Object::parse(channels).ok_or_else(wrong)?;
+            Permissions::parse(&channels, regexes).map_err(|error| error.within("channels"))
+        })
     }
 
     /// The key and the payload, if the signature is good.

@@ -6,7 +6,7 @@ use super::connection::{Connection, Wait};
 use super::core::Core;
 use super::subscribers::{Phase, Registration};
 use crate::protocol::event::{Event, Subscribed};
-use crate::session::{CloseReason, Join, Observer};
+use crate::session::{CloseReason, Join, Observer, Session};
 use fanfare_storage::MessageId;
 use std::sync::Arc;
 
@@ -23,8 +23,13 @@ impl Core {
         // confirmation finds it there, over HTTP too.
         let left = {
             let mut session = connection.session().lock();
+            if !session.awaits(&join.channel) {
+                return None;
+            }
             let (joined, start) = self.hub.join(&join.channel, &registration, Some(confirmation));
-            session.joined(&join.channel, joined, start)
+            let left = session.joined(&join.channel, joined, start);
+            refresh_observer(&mut session, &registration, &join.channel);
+            left
         };
         if let Some(joined) = left {
             self.hub.leave(&joined);
@@ -69,6 +74,13 @@ fn registration(
     Arc::new(registration)
 }
 
+/// The permissions may have changed since the observer was made.
+fn refresh_observer(session: &mut Session<Joined>, registration: &Registration, channel: &str) {
+    if let Some(observer) = session.changed_observer(channel) {
+        registration.observe(observer.map(Arc::new));
+    }
+}
+
 /// A registration that its session does not know yet. Where it never comes to, since the
 /// connection ended, it is ended here.
 struct Held<'a> {
@@ -89,7 +101,9 @@ impl Held<'_> {
         let channel = Arc::clone(&confirmation.channel);
         let confirmation = Event::Subscribed(confirmation).to_frame();
         let mut session = connection.session().lock();
+        let registration = Arc::clone(joined.registration());
         self.joined = session.joined(&channel, joined, start);
+        refresh_observer(&mut session, &registration, &channel);
         if self.joined.is_none() {
             connection.mailbox().push(confirmation);
         }

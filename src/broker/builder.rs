@@ -1,7 +1,7 @@
 //! Building a broker.
 
 use super::clock::{Clock, SystemClock};
-use super::connection::Connections;
+use super::connections::Connections;
 use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::hub::Hub;
@@ -173,7 +173,8 @@ impl BrokerBuilder {
         self
     }
 
-    /// Builds the broker, which asks its storage for the newest id that it knows.
+    /// Builds the broker, which asks its storage for the newest id that it knows, and for what is
+    /// revoked.
     ///
     /// # Errors
     ///
@@ -193,6 +194,8 @@ impl BrokerBuilder {
         let floor = storage.high_water().await.map_err(BuildError::Storage)?;
         let floor = floor.unwrap_or(MessageId::MIN);
         let verifier = Arc::new(Verifier::new(self.keys, self.audiences, self.issuer, self.leeway));
+        let revocations = storage.revocations(clock.now().wall).await;
+        verifier.revocations().load(revocations.map_err(BuildError::Storage)?);
         let sessions = SessionSettings {
             verifier: Arc::clone(&verifier),
             timers: self.timers,
@@ -218,6 +221,7 @@ impl BrokerBuilder {
             connections: Connections::default(),
             bookings,
             recoveries,
+            revoking: tokio::sync::Mutex::default(),
             draining: AtomicBool::new(false),
             upkeep: tokio::sync::Mutex::default(),
             ended: Notify::new(),

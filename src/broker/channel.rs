@@ -13,6 +13,7 @@
 //! all that has come up to then and brings it to each in one write.
 
 use super::burst::Burst;
+use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
 use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
 use crate::protocol::frame::{Frame, StampedFrame};
@@ -129,9 +130,20 @@ impl Channel {
         true
     }
 
-    /// Ends a subscription, and says `farewell` after the last message that it gets.
-    pub(super) fn leave(&self, slot: Slot, registration: &Arc<Registration>) {
-        self.state.lock().subscribers.remove(slot, registration);
+    /// Ends a subscription, and returns whether it had not ended before. A channel without any is
+    /// taken from the list of those that have some.
+    fn leave(
+        &self,
+        slot: Slot,
+        registration: &Arc<Registration>,
+        subscribed: &OrderedMap<Self>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        let ended = state.subscribers.remove(slot, registration);
+        if ended && state.subscribers.is_empty() {
+            subscribed.remove(&self.name, self);
+        }
+        ended
     }
 
     pub(super) fn subscriptions_count(&self) -> usize {
@@ -281,17 +293,20 @@ impl Queued {
 }
 
 impl Joined {
-    pub(super) fn end(&self) {
-        self.channel.leave(self.slot, &self.registration);
+    pub(super) fn end(&self, subscribed: &OrderedMap<Channel>) -> bool {
+        self.channel.leave(self.slot, &self.registration, subscribed)
     }
 
-    #[allow(dead_code)]
     pub(super) fn registration(&self) -> &Arc<Registration> {
         &self.registration
     }
 }
 
 impl State {
+    pub(super) fn is_first_subscription(&self) -> bool {
+        self.subscribers.len() == 1
+    }
+
     /// Registers a connection, and tells it so where `confirmation` is there. What is delivered
     /// from now on reaches it after the confirmation.
     pub(super) fn join(

@@ -10,13 +10,12 @@ use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
 use crate::session::{Action, CloseReason, PublishRequest, Session, UseToken};
-use dashmap::DashMap;
+use fanfare_storage::Timestamp;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// An open connection.
@@ -26,6 +25,9 @@ pub(crate) struct Connection {
     secret: Arc<str>,
     mailbox: Arc<Mailbox>,
     session: Mutex<Session<Joined>>,
+    /// Whose it is; never changes.
+    uid: Option<Arc<str>>,
+    connected_at: Timestamp,
 }
 
 impl fmt::Debug for Connection {
@@ -44,8 +46,18 @@ impl Connection {
         secret: Arc<str>,
         mailbox: Arc<Mailbox>,
         session: Session<Joined>,
+        connected_at: Timestamp,
     ) -> Self {
-        Self { key, id, secret, mailbox, session: Mutex::new(session) }
+        let uid = session.meta().uid.clone();
+        Self { key, id, secret, mailbox, session: Mutex::new(session), uid, connected_at }
+    }
+
+    pub(super) fn uid(&self) -> Option<&Arc<str>> {
+        self.uid.as_ref()
+    }
+
+    pub(super) fn connected_at(&self) -> Timestamp {
+        self.connected_at
     }
 
     pub(crate) fn key(&self) -> ConnectionKey {
@@ -61,7 +73,7 @@ impl Connection {
         &self.session
     }
 
-    pub(crate) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &Arc<str> {
         &self.id
     }
 
@@ -189,53 +201,5 @@ impl Draft {
         let mut draft = Self::message(frame, &request.event, Some(author), request.retention);
         draft.audience = Audience::AllBut((!request.echo).then_some(sender));
         draft
-    }
-}
-
-/// All open connections, by id.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    by_id: DashMap<Arc<str>, Arc<Connection>>,
-    last_key: AtomicU64,
-}
-
-impl Connections {
-    pub(super) fn next_key(&self) -> ConnectionKey {
-        ConnectionKey(self.last_key.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub(super) fn insert(&self, connection: &Arc<Connection>) {
-        self.by_id.insert(Arc::clone(&connection.id), Arc::clone(connection));
-    }
-
-    pub(super) fn remove(&self, connection: &Connection) {
-        self.by_id.remove(&connection.id);
-    }
-
-    /// The connection of this id, if `secret` is its own. An unknown id and a wrong secret look
-    /// alike (protocol section 13).
-    pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<Arc<Connection>> {
-        let connection = self.by_id.get(id).map(|found| Arc::clone(&found))?;
-        connection.has_secret(secret).then_some(connection)
-    }
-
-    pub(super) fn key_of(&self, id: &str) -> Option<ConnectionKey> {
-        self.by_id.get(id).map(|found| found.key)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.by_id.len()
-    }
-
-    pub(super) fn cut_off_all(&self) {
-        for connection in &self.by_id {
-            connection.mailbox.cut_off();
-        }
-    }
-
-    pub(super) fn close_all(&self, reason: CloseReason) {
-        for connection in &self.by_id {
-            connection.mailbox.close(reason);
-        }
     }
 }

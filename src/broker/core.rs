@@ -2,7 +2,8 @@
 
 use super::channel::Joined;
 use super::clock::Clock;
-use super::connection::{Connection, Connections, Wait};
+use super::connection::{Connection, Wait};
+use super::connections::Connections;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::recovery::Recoveries;
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) connections: Connections,
     pub(super) bookings: Arc<Bookings>,
     pub(super) recoveries: Recoveries,
+    /// Held by who revokes.
+    pub(super) revoking: tokio::sync::Mutex<()>,
     pub(super) draining: AtomicBool,
     /// Held by what is done from time to time, so that the storage is not closed under it.
     pub(super) upkeep: tokio::sync::Mutex<()>,
@@ -107,7 +110,7 @@ impl Core {
         let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
         let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, now);
         let key = self.connections.next_key();
-        let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session);
+        let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session, now.wall);
         let connection = Arc::new(connection);
         self.connections.insert(&connection);
         let actions = connection.session().lock().start(secret, now);
@@ -116,6 +119,10 @@ impl Core {
         // one, or this sees the flag.
         if self.is_draining() {
             connection.mailbox().close(CloseReason::Draining);
+        }
+        // Likewise whoever revokes, who notes it first and looks for connections second.
+        if self.verifier.revocations().cover(&token.identity(), now.wall) {
+            connection.mailbox().close(CloseReason::Disconnected);
         }
         Ok((connection, wait))
     }

@@ -31,6 +31,18 @@ impl Error {
         self.error.code.status() == 400
     }
 
+    /// There is no such thing, such as a connection that has ended.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.error.code.status() == 404
+    }
+
+    /// There are as many as the broker keeps; see the call that failed.
+    #[must_use]
+    pub fn is_limit_reached(&self) -> bool {
+        self.error.code == Code::RateLimited
+    }
+
     /// The storage failed; the same call may succeed later.
     #[must_use]
     pub fn is_storage_unavailable(&self) -> bool {
@@ -53,6 +65,12 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| source as _)
+    }
+}
+
+impl From<Error> for ProtocolError {
+    fn from(error: Error) -> Self {
+        error.error
     }
 }
 

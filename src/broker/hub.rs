@@ -2,6 +2,7 @@
 
 use super::channel::{Channel, Duties, Joined, State};
 use super::clock::Clock;
+use super::ordered::OrderedMap;
 use super::outgoing::{Draft, Outgoing, Settle};
 use super::subscribers::Registration;
 use crate::protocol::frame::Frame;
@@ -9,13 +10,17 @@ use dashmap::DashMap;
 use fanfare_storage::{ErrorKind, MessageId, Storage, Timestamp};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 #[derive(Debug)]
 pub(crate) struct Hub {
     channels: DashMap<Arc<str>, Arc<Channel>>,
+    /// Those that have subscriptions. Changed under the channel's lock.
+    subscribed: OrderedMap<Channel>,
+    /// How many subscriptions they have in all.
+    subscriptions: AtomicUsize,
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     /// Where tasks run. Not whichever runtime a host publishes from, which may end before them.
@@ -43,6 +48,8 @@ impl Hub {
         let waiting_budget = waiting_budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Self {
             channels: DashMap::new(),
+            subscribed: OrderedMap::default(),
+            subscriptions: AtomicUsize::new(0),
             storage,
             clock,
             runtime: Handle::current(),
@@ -64,13 +71,20 @@ impl Hub {
         confirmation: Option<Frame>,
     ) -> (Joined, MessageId) {
         self.with_channel(channel, |channel, state| {
-            state.join(channel, Arc::clone(registration), confirmation)
+            let joined = state.join(channel, Arc::clone(registration), confirmation);
+            if state.is_first_subscription() {
+                self.subscribed.insert(&channel.name, channel);
+            }
+            self.subscriptions.fetch_add(1, Ordering::Relaxed);
+            joined
         })
     }
 
     /// Ends a registration.
     pub(crate) fn leave(&self, joined: &Joined) {
-        joined.end();
+        if joined.end(&self.subscribed) {
+            self.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        }
         self.forget_if_unused(&joined.channel);
     }
 
@@ -122,6 +136,27 @@ impl Hub {
         self.publish(channel, draft.outgoing(Settle::Caller(caller), permit));
         // Where it is dropped, so was all before it.
         let _ = settled.await;
+    }
+
+    /// Up to `limit` channels that have subscriptions, in the order of their names' bytes, each
+    /// with how many count.
+    pub(crate) fn subscribed_channels(
+        &self,
+        after: Option<&str>,
+        prefix: &str,
+        limit: usize,
+    ) -> Vec<(Arc<str>, usize)> {
+        let page = self.subscribed.page(after, prefix, limit);
+        page.into_iter().map(|(name, channel)| (name, channel.subscriptions_count())).collect()
+    }
+
+    /// How many channels have subscriptions, and how many they have in all.
+    pub(crate) fn subscription_totals(&self) -> (usize, usize) {
+        (self.subscribed.len(), self.subscriptions.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// How many subscriptions of a channel count (protocol section 10).

@@ -183,15 +183,18 @@ impl Mailbox {
         self.state.lock().cut_off
     }
 
-    /// Asks for the connection's end, after what is queued. The first reason counts.
-    pub(crate) fn close(&self, reason: CloseReason) {
+    /// Asks for the connection's end, after what is queued. The first reason counts; returns
+    /// whether this is it.
+    pub(crate) fn close(&self, reason: CloseReason) -> bool {
         let mut state = self.state.lock();
-        if state.closing.is_none() {
+        let is_first = state.closing.is_none();
+        if is_first {
             state.closing = Some(reason);
         }
         let waker = state.waker.take();
         drop(state);
         wake(waker);
+        is_first
     }
 
     #[cfg(test)]

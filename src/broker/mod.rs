@@ -6,6 +6,8 @@ mod burst;
 mod channel;
 mod clock;
 mod connection;
+mod connections;
+mod control;
 mod core;
 mod error;
 mod frame_queue;
@@ -14,12 +16,15 @@ mod hub;
 mod info;
 #[cfg(feature = "internals")]
 pub mod internals;
+mod listed;
 mod listing;
 mod mailbox;
 mod message;
+mod ordered;
 mod outgoing;
 mod publish;
 mod recovery;
+mod revoking;
 mod schedule;
 mod secrets;
 mod subscribers;
@@ -30,12 +35,15 @@ pub use builder::BrokerBuilder;
 pub use error::{BuildError, Error};
 pub use history::{History, HistoryMessage, HistoryQuery};
 pub use info::ChannelInfo;
+pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
 pub use message::{Message, Published};
+pub use revoking::RevocationEffect;
 pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};
 pub(crate) use frame_queue::FrameQueue;
+pub(crate) use listed::{DEFAULT_LIMIT, MAX_LIMIT};
 pub(crate) use listing::ListRequest;
 pub(crate) use mailbox::Mail;
 pub(crate) use outgoing::{Draft, Refusal};
@@ -76,6 +84,10 @@ pub struct Broker {
 }
 
 impl Broker {
+    pub(crate) fn of(core: &Arc<Core>) -> Self {
+        Self { core: Arc::clone(core) }
+    }
+
     /// Starts describing a broker.
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::new()

@@ -173,12 +173,12 @@ impl Subscribers {
     }
 
     /// Ends `registration`, which was given `slot`. One that has ended already is left alone, so
-    /// that a late removal can't hit whoever has its place now.
-    pub(super) fn remove(&mut self, slot: Slot, registration: &Arc<Registration>) {
+    /// that a late removal can't hit whoever has its place now. Returns whether it was there.
+    pub(super) fn remove(&mut self, slot: Slot, registration: &Arc<Registration>) -> bool {
         let (chunk, place) = slot.split();
         let held = self.chunks.get(chunk).and_then(|chunk| chunk.get(place)?.as_ref());
         if !held.is_some_and(|held| Arc::ptr_eq(held, registration)) {
-            return;
+            return false;
         }
         registration.end();
         self.len -= 1;
@@ -187,11 +187,12 @@ impl Subscribers {
             // Also gives back what a crowd needed.
             self.chunks = Arc::default();
             self.free = Vec::new();
-            return;
+            return true;
         }
         let chunks = Arc::make_mut(&mut self.chunks);
         Arc::make_mut(&mut chunks[chunk])[place] = None;
         self.free.push(slot);
+        true
     }
 }
 

@@ -1,5 +1,6 @@
 //! The broker as an HTTP service (protocol section 1).
 
+mod admin;
 mod answer;
 mod body;
 mod client_api;

@@ -1,5 +1,6 @@
 //! Which path is what (protocol section 1).
 
+use super::admin::{self, Resource};
 use super::body::Body;
 use super::{BoxError, answer, client_api, cors, server_api};
 use crate::broker::Core;
@@ -20,6 +21,7 @@ enum Route<'p> {
     ChannelInfo(&'p str),
     /// With the schedule's id.
     Schedule(&'p str),
+    Control(Resource<'p>),
 }
 
 impl<'p> Route<'p> {
@@ -33,15 +35,20 @@ impl<'p> Route<'p> {
         if let Some(id) = path.strip_prefix("/schedules/") {
             return (!id.is_empty() && !id.contains('/')).then_some(Self::Schedule(id));
         }
+        if let Some(resource) = Resource::of(path) {
+            return Some(Self::Control(resource));
+        }
         let name = path.strip_prefix("/channels/")?;
         (!name.is_empty() && !name.contains('/')).then_some(Self::ChannelInfo(name))
     }
 
-    fn method(&self) -> Method {
+    /// The methods that it answers, as the header `Allow` lists them.
+    fn allowed(&self) -> &'static str {
         match self {
-            Self::Connect | Self::ClientModule | Self::ChannelInfo(_) => Method::GET,
-            Self::Publish => Method::POST,
-            Self::Schedule(_) => Method::DELETE,
+            Self::Connect | Self::ClientModule | Self::ChannelInfo(_) => "GET",
+            Self::Publish => "POST",
+            Self::Schedule(_) => "DELETE",
+            Self::Control(resource) => resource.allowed(),
         }
     }
 }
@@ -58,13 +65,15 @@ where
         return client_answer(core, operation, request).await;
     }
     let Some(route) = Route::of(path) else { return answer::error(&not_found()) };
-    if request.method() != route.method() {
-        return wrong_method(&route.method());
+    let allowed = route.allowed();
+    if !allowed.split(", ").any(|method| method == request.method().as_str()) {
+        return wrong_method(allowed);
     }
     let is_connect = route == Route::Connect;
     let result = match route {
         Route::Connect => websocket::upgrade(core, request).await,
         Route::ClientModule => Ok(client_module()),
+        Route::Control(resource) => admin::perform(core, resource, request).await,
         Route::Publish => server_api::publish(core, request).await,
         Route::ChannelInfo(name) => channel_info(core, &request, name),
         Route::Schedule(id) => match server_api::authenticate(core, request.headers()) {
@@ -95,7 +104,7 @@ where
         (Some(operation), &Method::POST) => client_api::perform(core, operation, request)
             .await
             .unwrap_or_else(|error| answer::error(&error)),
-        _ => wrong_method(&Method::POST),
+        _ => wrong_method("POST"),
     };
     cors::allow(&mut response, &headers, &core.settings.allowed_origins);
     response
@@ -124,12 +133,10 @@ fn client_module() -> Response<Body> {
     response
 }
 
-fn wrong_method(allowed: &Method) -> Response<Body> {
+fn wrong_method(allowed: &'static str) -> Response<Body> {
     let message = format!("this path answers {allowed} only");
     let mut response = answer::error(&ProtocolError::new(Code::MethodNotAllowed, message));
-    if let Ok(allowed) = HeaderValue::from_str(allowed.as_str()) {
-        response.headers_mut().insert(header::ALLOW, allowed);
-    }
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 

@@ -47,6 +47,10 @@ fields! {
     Channels "channels",
     ScheduleExpressionTimezone "scheduleExpressionTimezone",
     EmitPubSubEvent "emitPubSubEvent",
+    Jti "jti",
+    Uid "uid",
+    IssuedBefore "issuedBefore",
+    ExpiresAt "expiresAt",
 }
 
 /// The known fields of one object. Of a repeated name the last counts, as in JavaScript; unknown

@@ -111,6 +111,8 @@ pub(crate) enum CloseReason {
     Idle,
     Draining,
     MissedHeartbeat,
+    /// By an operator, or since its token was revoked.
+    Disconnected,
     SlowConsumer,
     /// Storage could not tell whether a token was used (section 6: a subscribe is not refused
     /// for a passing fault).
@@ -130,6 +132,7 @@ impl CloseReason {
             Self::MessageTooBig => 1009,
             Self::Draining => 1012,
             Self::StorageFault => 1013,
+            Self::Disconnected => 4403,
             Self::MissedHeartbeat => 4408,
             Self::SlowConsumer => 4429,
         }
@@ -145,6 +148,7 @@ impl CloseReason {
             Self::Draining => "server is restarting",
             Self::StorageFault => "try again later",
             Self::MissedHeartbeat => "heartbeat missed",
+            Self::Disconnected => "disconnected by an operator",
             Self::SlowConsumer => "slow consumer",
         }
     }

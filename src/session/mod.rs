@@ -18,6 +18,7 @@
 
 mod action;
 mod alias;
+mod control;
 mod history;
 mod publish;
 mod subscribe;
@@ -32,7 +33,7 @@ pub(crate) use publish::check_data_size;
 pub(crate) use subscribe::single_use;
 pub(crate) use timers::TimerSettings;
 
-use crate::auth::{Permissions, Token, Verifier};
+use crate::auth::{Permissions, Token, TokenIdentity, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::{Connected, Event, Meta};
 use crate::protocol::fields::{Field, Fields};
@@ -69,6 +70,8 @@ pub(crate) struct Session<R> {
     settings: Arc<SessionSettings>,
     id: Arc<str>,
     meta: Meta,
+    /// What the connection was opened with.
+    token: TokenIdentity,
     permissions: Arc<Permissions>,
     subscriptions: Subscriptions<R>,
     /// Permissions on channels that the connection is not subscribed to.
@@ -90,6 +93,7 @@ impl<R> Session<R> {
             settings,
             id,
             meta: Meta { uid: token.uid.clone(), umd: token.umd.clone() },
+            token: token.identity(),
             permissions: Arc::clone(&token.permissions),
             subscriptions: Subscriptions::default(),
             unsubscribed_grants: GrantCache::default(),
@@ -197,12 +201,6 @@ impl<R> Session<R> {
     /// What is due at `now`; `None` once nothing more is.
     pub(crate) fn handle_timeout(&mut self, now: Now) -> Option<Action<'static, R>> {
         self.timers.due(now)
-    }
-
-    /// How many channels the connection is subscribed to.
-    #[cfg(test)]
-    pub(crate) fn subscription_count(&self) -> usize {
-        self.subscriptions.len()
     }
 
     /// Ends the session: the handles of all its subscriptions, to be removed by the caller.

@@ -3,7 +3,7 @@
 use super::action::{Action, Join, Leave, Observer, Start, UseToken};
 use super::subscription::{Active, GrantCache, Subscription};
 use super::{Now, Session, required_channel};
-use crate::auth::{Decision, Grants, Permissions, Scope, Token};
+use crate::auth::{Decision, Grants, Permissions, Scope, Token, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::{Event, Meta, Subscribed};
 use crate::protocol::fields::{Field, Fields};
@@ -19,12 +19,33 @@ pub(super) struct PendingSubscribe {
     verdict: Result<Granted, ProtocolError>,
 }
 
+impl PendingSubscribe {
+    pub(super) fn is_for(&self, channel: &str) -> bool {
+        self.verdict.as_ref().is_ok_and(|granted| *granted.channel == *channel)
+    }
+
+    /// The channel, and what its token grants, where the subscribe was granted up to now.
+    pub(super) fn granted(&self) -> Option<(&str, Option<&Permissions>)> {
+        let granted = self.verdict.as_ref().ok()?;
+        Some((&granted.channel, granted.permissions.as_deref()))
+    }
+
+    pub(super) fn token(&self) -> Option<&TokenIdentity> {
+        self.verdict.as_ref().ok()?.token.as_deref()
+    }
+
+    pub(super) fn refuse(&mut self, error: ProtocolError) {
+        self.verdict = Err(error);
+    }
+}
+
 /// A subscription that has passed all checks.
 #[derive(Debug)]
 struct Granted {
     channel: Arc<str>,
     permissions: Option<Arc<Permissions>>,
     digest: [u8; 32],
+    token: Option<Box<TokenIdentity>>,
     meta: Meta,
     counted: bool,
     auto: bool,
@@ -110,6 +131,7 @@ impl<R> Session<R> {
             channel: channel.into(),
             permissions: None,
             digest: [0; 32],
+            token: None,
             meta: self.meta.clone(),
             counted: !grants.omit_from_sub_count,
             auto: true,
@@ -216,6 +238,7 @@ impl<R> Session<R> {
             channel: Arc::clone(channel),
             permissions,
             digest: token.map_or([0; 32], |token| token.channels_digest),
+            token: token.map(|token| Box::new(token.identity())),
             meta,
             counted: !grants.omit_from_sub_count,
             auto: false,
@@ -225,7 +248,7 @@ impl<R> Session<R> {
 
     /// Makes the subscription, not active yet, and asks for its registration.
     fn grant(&mut self, granted: Granted) -> Action<'static, R> {
-        let Granted { channel, permissions, digest, meta, counted, auto, after } = granted;
+        let Granted { channel, permissions, digest, token, meta, counted, auto, after } = granted;
         let (alias, alias_is_own) = self.alias_for(&channel, permissions.as_deref());
         let confirmation = Subscribed {
             channel: Arc::clone(&channel),
@@ -239,15 +262,28 @@ impl<R> Session<R> {
         let recovery =
             after.and_then(|after| self.recovery(&channel, permissions.as_deref(), after));
         let grants = GrantCache::default();
-        let subscription =
-            Subscription { permissions, digest, alias, alias_is_own, meta, grants, active: None };
+        let subscription = Subscription {
+            permissions,
+            digest,
+            token,
+            alias,
+            alias_is_own,
+            meta,
+            grants,
+            is_stale: false,
+            active: None,
+        };
         self.subscriptions.insert(Arc::clone(&channel), subscription);
         Action::Join(Join { channel, confirmation, counted, observer, recovery })
     }
 
     /// The tokens that are to be asked which keys of a channel's storage a subscription observes,
     /// where they name any.
-    fn observer(&self, channel: &str, subscribe: Option<&Arc<Permissions>>) -> Option<Observer> {
+    pub(super) fn observer(
+        &self,
+        channel: &str,
+        subscribe: Option<&Arc<Permissions>>,
+    ) -> Option<Observer> {
         let names_any = self.tokens(subscribe.map(|token| &**token)).observes_any(channel);
         names_any.then(|| Observer {
             connect: Arc::clone(&self.permissions),
@@ -291,6 +327,6 @@ pub(super) fn not_subscribed(channel: &str) -> ProtocolError {
     )
 }
 
-fn invalid_token(message: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
+pub(super) fn invalid_token(message: impl Into<std::borrow::Cow<'static, str>>) -> ProtocolError {
     ProtocolError::new(Code::InvalidSubscribeToken, message)
 }

@@ -1,6 +1,6 @@
 //! What a connection is subscribed to, and what it was found to be allowed there.
 
-use crate::auth::{Grants, MessageGrants, Permissions};
+use crate::auth::{Grants, MessageGrants, Permissions, TokenIdentity};
 use crate::protocol::event::Meta;
 use fanfare_storage::MessageId;
 use std::collections::HashMap;
@@ -13,11 +13,15 @@ pub(super) struct Subscription<R> {
     pub(super) permissions: Option<Arc<Permissions>>,
     /// See [`Token::channels_digest`](crate::auth::Token::channels_digest).
     pub(super) digest: [u8; 32],
+    /// The subscribe token, where one was used.
+    pub(super) token: Option<Box<TokenIdentity>>,
     pub(super) alias: Option<Arc<str>>,
-    /// Whether the alias comes from the subscribe token, where it outranks the connect token's.
+    /// Whether the alias is good as long as the subscription is, and outranks the connect token's.
     pub(super) alias_is_own: bool,
     pub(super) meta: Meta,
     pub(super) grants: GrantCache,
+    /// Whether the connection's permissions changed before it was active.
+    pub(super) is_stale: bool,
     /// `None` until the channel has it registered; commands see it as subscribed from then on.
     pub(super) active: Option<Active<R>>,
 }
@@ -65,6 +69,10 @@ impl<R> Subscriptions<R> {
         self.by_channel.iter().map(|(channel, subscription)| (channel, &**subscription))
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Subscription<R>)> {
+        self.by_channel.iter_mut()
+    }
+
     pub(super) fn insert(&mut self, channel: Arc<str>, subscription: Subscription<R>) {
         self.by_channel.insert(channel, Box::new(subscription));
     }
@@ -85,8 +93,8 @@ impl<R> Subscriptions<R> {
 /// beyond that the oldest is evaluated again, which costs time and nothing else.
 const REMEMBERED: usize = 16;
 
-/// Permissions that were evaluated before. Claims never change, so the answers stay true as long
-/// as the same tokens are in force.
+/// Permissions that were evaluated before. The answers stay true as long as the same permissions
+/// are in force.
 #[derive(Debug, Default)]
 pub(super) struct GrantCache {
     entries: Vec<Remembered>,

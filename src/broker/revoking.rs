@@ -1,0 +1,177 @@
+//! Revoking tokens.
+//!
+//! A revocation is stored first, then noted where tokens are verified, and then what was got with
+//! the tokens is looked for and ended. Whoever opens a connection looks at the notes after it can
+//! be found, and a session verifies tokens under the lock that is taken to look into it: so nothing
+//! slips through in between.
+
+use super::core::Core;
+use super::{Broker, Error};
+use crate::auth::{MAX_REVOCATIONS, TokenIdentity};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::session::{Action, CloseReason};
+use fanfare_storage::{Revocation, RevokedSubject, Timestamp};
+use std::sync::Arc;
+
+/// What a revocation ended at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RevocationEffect {
+    /// Connections that had been opened with a revoked token.
+    pub disconnected: usize,
+    /// Subscriptions of other connections, that had been made with one.
+    pub unsubscribed: usize,
+}
+
+impl Broker {
+    /// Revokes the token whose `jti` this is, whichever key signed it. It is refused from now on,
+    /// to connect, to subscribe and to change metadata, and also after a restart where the storage
+    /// is durable. Connections that were opened with it are closed with code 4403, and
+    /// subscriptions that were made with it end, which their clients are told by
+    /// `hotsock.unsubscribed`. Metadata that it changed stays.
+    ///
+    /// Say when the token expires, so that the revocation can be forgotten then; without that it
+    /// is kept for ever. To look for connections costs a short look at each.
+    ///
+    /// ```
+    /// # use fanfare::Broker;
+    /// # async fn run(broker: Broker, expires_at: fanfare::Timestamp) -> Result<(), fanfare::Error> {
+    /// let ended = broker.revoke_token("token-17", Some(expires_at)).await?;
+    /// println!("{} connections closed", ended.disconnected);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails where the `jti` is empty or longer than 1,024 bytes
+    /// ([`is_invalid_input`](Error::is_invalid_input)), the storage fails
+    /// ([`is_storage_unavailable`](Error::is_storage_unavailable)) or 100,000 revocations are in
+    /// force ([`is_limit_reached`](Error::is_limit_reached)); nothing was revoked then.
+    pub async fn revoke_token(
+        &self,
+        jti: &str,
+        expires_at: Option<Timestamp>,
+    ) -> Result<RevocationEffect, Error> {
+        let subject = RevokedSubject::Token(jti.to_owned());
+        let revocation = Revocation { subject, issued_before: Timestamp::MAX, expires_at };
+        self.core.revoke(revocation).await.map_err(Error::from)
+    }
+
+    /// Revokes all of a user's tokens that were issued before a time, as
+    /// [`revoke_token`](Self::revoke_token) does with one. Which they are is told by the claims
+    /// `uid` and `iat`; a token without `iat` counts as issued before. As `iat` usually is in whole
+    /// seconds, a token that is issued in the second of the call counts as issued before too.
+    ///
+    /// `expires_at` is when all these tokens have expired. Of several revocations of one user the
+    /// latest times count.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_token`](Self::revoke_token).
+    pub async fn revoke_user(
+        &self,
+        uid: &str,
+        issued_before: Timestamp,
+        expires_at: Option<Timestamp>,
+    ) -> Result<RevocationEffect, Error> {
+        let subject = RevokedSubject::User(uid.to_owned());
+        let revocation = Revocation { subject, issued_before, expires_at };
+        self.core.revoke(revocation).await.map_err(Error::from)
+    }
+
+    /// A page of the revocations in force: those of tokens first, each in the order of their names'
+    /// bytes, after `after`, at most `limit`, and never more than 1,000.
+    #[must_use]
+    pub fn revocations(&self, after: Option<&RevokedSubject>, limit: usize) -> Vec<Revocation> {
+        let limit = limit.clamp(1, super::listed::MAX_LIMIT);
+        self.core.verifier.revocations().page(after, limit, self.core.clock.now().wall)
+    }
+}
+
+impl Core {
+    /// Carried out by a task, so that one that has begun is whole even where its caller goes.
+    pub(crate) async fn revoke(
+        self: &Arc<Self>,
+        revocation: Revocation,
+    ) -> Result<RevocationEffect, ProtocolError> {
+        check(&revocation.subject)?;
+        let core = Arc::clone(self);
+        let revoking =
+            self.hub.runtime().spawn(async move { core.revoke_in_turn(revocation).await });
+        revoking.await.unwrap_or_else(|_| Err(unavailable()))
+    }
+
+    async fn revoke_in_turn(
+        &self,
+        revocation: Revocation,
+    ) -> Result<RevocationEffect, ProtocolError> {
+        let subject = revocation.subject.clone();
+        let wanted = revocation.issued_before;
+        {
+            // One after the other: the next one joins itself with what this one leaves.
+            let _turn = self.revoking.lock().await;
+            let now = self.clock.now().wall;
+            let revocations = self.verifier.revocations();
+            let revocation = revocations.joined(revocation, now).map_err(|_| too_many())?;
+            self.storage.revoke(revocation.clone()).await.map_err(|error| {
+                tracing::error!(%error, "a revocation could not be stored");
+                unavailable()
+            })?;
+            revocations.insert(revocation);
+        }
+        Ok(self.end_revoked(&subject, wanted).await)
+    }
+
+    async fn end_revoked(
+        &self,
+        subject: &RevokedSubject,
+        issued_before: Timestamp,
+    ) -> RevocationEffect {
+        let is_revoked = |token: &TokenIdentity| {
+            let names = match subject {
+                RevokedSubject::Token(jti) => token.jti.as_deref() == Some(jti),
+                RevokedSubject::User(uid) => token.uid.as_deref() == Some(uid),
+            };
+            names && token.issued_at.is_none_or(|issued_at| issued_at < issued_before)
+        };
+        let mut effect = RevocationEffect::default();
+        for page in self.connections.pages(None) {
+            for connection in &page {
+                let mut session = connection.session().lock();
+                let mut actions = session.revoke(is_revoked);
+                if let [Action::Close(_)] = &actions[..] {
+                    actions.clear();
+                    let closed = connection.mailbox().close(CloseReason::Disconnected);
+                    effect.disconnected += usize::from(closed);
+                }
+                effect.unsubscribed += actions.len();
+                self.perform_now(connection, &mut session, actions);
+            }
+            tokio::task::yield_now().await;
+        }
+        effect
+    }
+}
+
+const MAX_NAME_BYTES: usize = 1024;
+
+fn check(subject: &RevokedSubject) -> Result<(), ProtocolError> {
+    let (RevokedSubject::Token(name) | RevokedSubject::User(name)) = subject;
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        let message = "a jti or uid to be revoked must have 1 to 1024 bytes";
+        return Err(ProtocolError::new(Code::InvalidMessage, message));
+    }
+    Ok(())
+}
+
+fn unavailable() -> ProtocolError {
+    let message = "the revocation could not be stored and was not made; try again later";
+    ProtocolError::new(Code::StorageUnavailable, message)
+}
+
+fn too_many() -> ProtocolError {
+    let message = format!(
+        "{MAX_REVOCATIONS} revocations are in force, which is the limit; say when they expire"
+    );
+    ProtocolError::new(Code::RateLimited, message)
+}
