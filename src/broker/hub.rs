@@ -150,6 +150,7 @@ impl Hub {
         page.into_iter().map(|(name, channel)| (name, channel.subscriptions_count())).collect()
     }
 
+    #[allow(dead_code)]
     /// How many channels have subscriptions, and how many they have in all.
     pub(crate) fn subscription_totals(&self) -> (usize, usize) {
         (self.subscribed.len(), self.subscriptions.load(Ordering::Relaxed))

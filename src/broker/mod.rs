@@ -264,6 +264,7 @@ async fn keep(core: Weak<Core>) {
             tracing::warn!(%error, "the newest id could not be noted");
         }
         if second == 0 {
+            core.verifier.revocations().forget_expired(core.clock.now().wall);
             sweep(&core).await;
         }
     }

@@ -2,9 +2,11 @@
 
 #![allow(unreachable_pub)] // a test is a crate of its own
 
+mod admin;
 mod client;
 mod client_api;
 mod connecting;
+mod control;
 mod limits;
 mod messaging;
 mod mounting;
