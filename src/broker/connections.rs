@@ -101,9 +101,4 @@ impl Connections {
             connection.mailbox().close(reason);
         });
     }
-
-    #[cfg(test)]
-    pub(super) fn users_len(&self) -> usize {
-        self.by_user.len()
-    }
 }
