@@ -70,7 +70,7 @@ impl<R> Subscriptions<R> {
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Subscription<R>)> {
-        self.by_channel.iter_mut()
+        self.by_channel.iter_mut().map(|(channel, subscription)| (channel, &mut **subscription))
     }
 
     pub(super) fn insert(&mut self, channel: Arc<str>, subscription: Subscription<R>) {
