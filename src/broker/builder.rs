@@ -190,6 +190,9 @@ impl BrokerBuilder {
 
     pub(super) async fn build_with(self, clock: Arc<dyn Clock>) -> Result<Broker, BuildError> {
         self.check()?;
+        // The first random number takes tens of milliseconds, to gather entropy; nobody's
+        // connection should have to wait for it. What fails fails again for who needs it.
+        let _ = tokio::task::spawn_blocking(super::secrets::random).await;
         let storage = self.storage.ok_or(BuildError::NoStorage)?;
         let floor = storage.high_water().await.map_err(BuildError::Storage)?;
         let floor = floor.unwrap_or(MessageId::MIN);

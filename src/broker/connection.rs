@@ -10,7 +10,7 @@ use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
 use crate::session::{Action, CloseReason, PublishRequest, Session, UseToken};
-use fanfare_storage::Timestamp;
+use fanfare_storage::{Retention, Timestamp};
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -197,8 +197,8 @@ impl Draft {
         json::meta(&mut meta, uid, umd);
         let data = request.data.as_bytes();
         let frame = UnstampedFrame::message(&request.channel, &request.event, data, Some(&meta));
-        let author = request.meta.author();
-        let mut draft = Self::message(frame, &request.event, Some(author), request.retention);
+        let author = (request.retention != Retention::None).then(|| request.meta.author());
+        let mut draft = Self::message(frame, &request.event, author, request.retention);
         draft.audience = Audience::AllBut((!request.echo).then_some(sender));
         draft
     }

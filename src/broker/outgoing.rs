@@ -109,9 +109,12 @@ pub(crate) enum Refusal {
 
 impl PendingWrite {
     fn message(event: &str, author: Option<Author>, retention: Retention) -> Option<Self> {
+        if retention == Retention::None {
+            return None;
+        }
         let change =
             Change::Message { event: event.to_owned(), author, retention, deduplication: None };
-        (retention != Retention::None).then_some(Self { change, fulfils: None })
+        Some(Self { change, fulfils: None })
     }
 
     /// The write, with its id and the data of its frame.

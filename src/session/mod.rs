@@ -130,11 +130,10 @@ impl<R> Session<R> {
             Ok(channel) => channel,
             Err(error) => return Action::error(None, error),
         };
-        let written = channel.as_deref().map(Box::from);
-        match self.dispatch(now, &fields, channel) {
-            Ok(action) => action,
-            Err(error) => Action::error(written, error),
-        }
+        self.dispatch(now, &fields, channel).unwrap_or_else(|error| {
+            let written = fields.string(Field::Channel).ok().flatten();
+            Action::error(written.as_deref().map(Box::from), error)
+        })
     }
 
     /// Binary messages mean nothing in the protocol (section 13).

@@ -117,6 +117,38 @@ async fn whoever_keeps_up_is_written_to_without_being_woken() {
     }
 }
 
+/// What it allocates, in all, to bring one message to so many.
+fn allocations(size: usize) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (world, mut crowd) = runtime.block_on(async {
+        let world = World::new();
+        let mut crowd = Vec::new();
+        for _ in 0..size {
+            crowd.push(Listener::join(&world, BUDGET).await);
+        }
+        (world, crowd)
+    });
+    crowd.iter().for_each(|one| one.rest(&Arc::new(Never).into()));
+    let publish = || {
+        runtime.block_on(async {
+            world.publish("c", 1);
+            world.hub.settled().await;
+        });
+    };
+    publish();
+    let allocated = allocation_counter::measure(publish);
+    for one in &mut crowd {
+        assert_eq!(runtime.block_on(one.read(2)).len(), 2);
+    }
+    allocated.count_total
+}
+
+#[test]
+fn a_delivery_to_one_more_of_a_crowd_allocates_nothing() {
+    assert_eq!(allocations(CROWD), allocations(10 * CROWD));
+    assert!(allocations(CROWD) <= 12);
+}
+
 #[tokio::test]
 async fn a_crowd_without_sockets_finds_its_messages_in_its_mailboxes() {
     let world = World::new();
