@@ -125,7 +125,7 @@ pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, ChannelPage, ChannelQuery, ConnectionInfo,
     ConnectionPage, ConnectionQuery, Error, History, HistoryMessage, HistoryQuery, Message,
-    Published, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules,
+    Published, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, Stats,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};

@@ -39,6 +39,7 @@ impl App {
         let reply = match request.uri().path() {
             "/healthz" => get(request.method(), reply::text(StatusCode::OK, "ok\n")),
             "/readyz" => get(request.method(), readiness(&self.broker).await),
+            "/metrics" => get(request.method(), metrics(&self.broker).await),
             path => match &self.demo {
                 Some(demo) if path == "/demo/token" => demo.token(request).await,
                 Some(_) if let Some(page) = pages::find(path) => {
@@ -57,6 +58,12 @@ async fn readiness(broker: &Broker) -> Reply {
         Ok(Ok(())) => reply::text(StatusCode::OK, "ready\n"),
         Ok(Err(_)) | Err(_) => reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
     }
+}
+
+/// What Prometheus collects. Numbers only, so that it asks for no key, as other probes don't.
+async fn metrics(broker: &Broker) -> Reply {
+    const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+    reply::body(StatusCode::OK, MEDIA_TYPE, broker.stats().await.to_prometheus())
 }
 
 /// The reply to GET, which hyper shortens for HEAD; a refusal of other methods.

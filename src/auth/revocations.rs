@@ -123,7 +123,6 @@ impl Revocations {
         self.lists.write().forget_expired(now);
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.lists.read().len()
     }

@@ -5,6 +5,7 @@ use super::connections::Connections;
 use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::hub::Hub;
+use super::metered::{MeteredStorage, StorageUse};
 use super::recovery::{Recoveries, RecoveryLimits};
 use super::schedule::{self, Bookings};
 use super::{Broker, keep};
@@ -194,6 +195,9 @@ impl BrokerBuilder {
         // connection should have to wait for it. What fails fails again for who needs it.
         let _ = tokio::task::spawn_blocking(super::secrets::random).await;
         let storage = self.storage.ok_or(BuildError::NoStorage)?;
+        let storage_use = Arc::<StorageUse>::default();
+        let storage: Arc<dyn Storage> =
+            Arc::new(MeteredStorage::new(storage, Arc::clone(&storage_use)));
         let floor = storage.high_water().await.map_err(BuildError::Storage)?;
         let floor = floor.unwrap_or(MessageId::MIN);
         let verifier = Arc::new(Verifier::new(self.keys, self.audiences, self.issuer, self.leeway));
@@ -218,6 +222,7 @@ impl BrokerBuilder {
             },
             hub: Arc::new(hub),
             storage,
+            storage_use,
             clock,
             verifier,
             sessions: Arc::new(sessions),

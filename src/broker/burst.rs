@@ -45,21 +45,27 @@ impl<'a> Burst<'a> {
         self.at
     }
 
-    /// Brings the messages to a part of the subscribers.
-    pub(super) fn deliver(&self, subscribers: &Chunk) {
+    /// Brings the messages to a part of the subscribers, and returns how many that are in all.
+    pub(super) fn deliver(&self, subscribers: &Chunk) -> usize {
+        let mut delivered = 0;
         for registration in subscribers.iter().flatten() {
             if self.left_out.binary_search(&registration.connection()).is_ok() {
-                self.deliver_in_part(registration);
+                delivered += self.deliver_in_part(registration);
             } else {
+                delivered += self.deliveries.len();
                 registration.mailbox().deliver_burst(registration, self);
             }
         }
+        delivered
     }
 
-    fn deliver_in_part(&self, registration: &Registration) {
+    fn deliver_in_part(&self, registration: &Registration) -> usize {
         let own = Some(registration.connection());
+        let mut delivered = 0;
         for delivery in self.deliveries.iter().filter(|delivery| delivery.left_out() != own) {
             registration.mailbox().deliver(registration, delivery);
+            delivered += 1;
         }
+        delivered
     }
 }

@@ -15,6 +15,7 @@
 use super::burst::Burst;
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
+use super::stats::Counter;
 use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
 use crate::protocol::frame::{Frame, StampedFrame};
 use crate::session::Now;
@@ -153,7 +154,7 @@ impl Channel {
     /// Delivers what is ready, in order, where there are few to deliver it to. Returns whether
     /// that is more than should be done at once; the role stays taken then, and the caller has
     /// to see to [`next_ready`](Self::next_ready) by a task.
-    pub(super) fn deliver(&self) -> bool {
+    pub(super) fn deliver(&self, delivered: &Counter) -> bool {
         const TURN: usize = 64;
         const CROWD: usize = 8;
         for _ in 0..TURN {
@@ -165,7 +166,7 @@ impl Channel {
                 let Some(item) = state.pop_ready() else { return false };
                 (item, state.subscribers.snapshot())
             };
-            subscribers.deliver(&item.delivery(&self.name));
+            delivered.add(subscribers.deliver(&item.delivery(&self.name)));
             item.settle();
         }
         true
@@ -240,16 +241,16 @@ impl Channel {
 impl Ready {
     /// Delivers to one part of the subscribers after the other, with other tasks having their
     /// turn in between.
-    pub(super) async fn deliver(self, channel: &str, at: Now) {
+    pub(super) async fn deliver(self, channel: &str, at: Now, delivered: &Counter) {
         let mut deliveries: Vec<_> = self.items.iter().map(|item| item.delivery(channel)).collect();
         match &mut *deliveries {
             [only] if !matches!(only.audience, Audience::AllBut(_)) => {
-                self.subscribers.deliver(only);
+                delivered.add(self.subscribers.deliver(only));
             }
             _ => {
                 let burst = Burst::new(deliveries, at);
                 for chunk in self.subscribers.chunks() {
-                    burst.deliver(chunk);
+                    delivered.add(burst.deliver(chunk));
                     tokio::task::yield_now().await;
                 }
             }

@@ -6,6 +6,7 @@ use super::connection::{Connection, Wait};
 use super::connections::Connections;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
+use super::metered::StorageUse;
 use super::recovery::Recoveries;
 use super::schedule::Bookings;
 use super::secrets;
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) hub: Arc<Hub>,
     pub(crate) storage: Arc<dyn Storage>,
+    pub(super) storage_use: Arc<StorageUse>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) sessions: Arc<SessionSettings>,
@@ -113,6 +115,7 @@ impl Core {
         let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session, now.wall);
         let connection = Arc::new(connection);
         self.connections.insert(&connection);
+        self.hub.counters().connected.add(1);
         let actions = connection.session().lock().start(secret, now);
         let wait = self.perform_all(&connection, actions);
         // Whoever drains has set the flag before it closes all connections: either it saw this

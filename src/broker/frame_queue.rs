@@ -17,7 +17,7 @@ impl FrameQueue {
         self.frames.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.frames.len()
     }
 

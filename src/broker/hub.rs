@@ -3,7 +3,8 @@
 use super::channel::{Channel, Duties, Joined, State};
 use super::clock::Clock;
 use super::ordered::OrderedMap;
-use super::outgoing::{Draft, Outgoing, Settle};
+use super::outgoing::{Audience, Draft, Outgoing, Settle};
+use super::stats::Counters;
 use super::subscribers::Registration;
 use crate::protocol::frame::Frame;
 use dashmap::DashMap;
@@ -34,6 +35,7 @@ pub(crate) struct Hub {
     unstored: AtomicBool,
     /// The latest millisecond of ids that ran ahead of the wall clock.
     ahead: AtomicU64,
+    counters: Counters,
 }
 
 impl Hub {
@@ -58,6 +60,7 @@ impl Hub {
             waiting_budget,
             unstored: AtomicBool::new(false),
             ahead: AtomicU64::new(0),
+            counters: Counters::default(),
         }
     }
 
@@ -107,6 +110,9 @@ impl Hub {
     pub(crate) fn publish(self: &Arc<Self>, channel: &Arc<str>, outgoing: Outgoing) -> MessageId {
         let now = self.clock.now().wall;
         let unstored = !outgoing.draft.is_stored();
+        if outgoing.draft.audience != Audience::Nobody {
+            self.counters.published.add(1);
+        }
         let (channel, id, duties) = self.with_channel(channel, |channel, state| {
             let (id, duties) = state.enqueue(outgoing, |newest| next_id(newest, now));
             (Arc::clone(channel), id, duties)
@@ -150,7 +156,15 @@ impl Hub {
         page.into_iter().map(|(name, channel)| (name, channel.subscriptions_count())).collect()
     }
 
-    #[allow(dead_code)]
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Bytes of messages that wait for storage or delivery.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_budget.saturating_sub(self.waiting.available_permits())
+    }
+
     /// How many channels have subscriptions, and how many they have in all.
     pub(crate) fn subscription_totals(&self) -> (usize, usize) {
         (self.subscribed.len(), self.subscriptions.load(Ordering::Relaxed))
@@ -210,14 +224,15 @@ impl Hub {
     /// that a busy channel can't keep one publisher at work for everybody, and so that what is
     /// published together reaches a crowd together.
     fn deliver(self: &Arc<Self>, channel: &Arc<Channel>) {
-        if !channel.deliver() {
+        if !channel.deliver(&self.counters.delivered) {
             self.forget_if_unused(channel);
             return;
         }
         let (hub, channel) = (Arc::clone(self), Arc::clone(channel));
         self.runtime.spawn(async move {
             while let Some(ready) = channel.next_ready() {
-                ready.deliver(&channel.name, hub.clock.now()).await;
+                let delivered = &hub.counters.delivered;
+                ready.deliver(&channel.name, hub.clock.now(), delivered).await;
             }
             hub.forget_if_unused(&channel);
         });

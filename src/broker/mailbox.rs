@@ -42,6 +42,8 @@ struct State {
     pong: Option<Frame>,
     /// Set once; nothing is queued from then on.
     closing: Option<CloseReason>,
+    /// What was dropped when it went over budget.
+    dropped: u32,
     /// The connection is to end without a word more.
     cut_off: bool,
     waker: Option<Waker>,
@@ -179,6 +181,16 @@ impl Mailbox {
         wake(waker);
     }
 
+    /// Bytes that wait to be written, with what surrounds them.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
+    /// How many frames were dropped since the client was too slow.
+    pub(crate) fn dropped(&self) -> usize {
+        self.state.lock().dropped as usize
+    }
+
     pub(crate) fn is_cut_off(&self) -> bool {
         self.state.lock().cut_off
     }
@@ -259,6 +271,9 @@ impl State {
 
     fn overflow(&mut self) -> Option<Waker> {
         self.closing = Some(CloseReason::SlowConsumer);
+        // The one that did not fit, too.
+        let dropped = self.queue.len() + self.gathered.len() + 1;
+        self.dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
         self.queue.clear();
         self.gathered = Vec::new();
         self.bytes = 0;

@@ -20,6 +20,7 @@ mod listed;
 mod listing;
 mod mailbox;
 mod message;
+mod metered;
 mod ordered;
 mod outgoing;
 mod publish;
@@ -27,6 +28,7 @@ mod recovery;
 mod revoking;
 mod schedule;
 mod secrets;
+mod stats;
 mod subscribers;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, Conn
 pub use message::{Message, Published};
 pub use revoking::RevocationEffect;
 pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
+pub use stats::Stats;
 
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};

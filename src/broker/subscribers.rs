@@ -197,29 +197,34 @@ impl Subscribers {
 }
 
 impl Snapshot {
-    /// Queues a frame for its audience.
-    pub(super) fn deliver(&self, delivery: &Delivery<'_>) {
+    /// Queues a frame for its audience, and returns how many that is.
+    pub(super) fn deliver(&self, delivery: &Delivery<'_>) -> usize {
         match delivery.audience {
             Audience::AllBut(except) => {
+                let mut delivered = 0;
                 for registration in self.registrations() {
                     if Some(registration.connection) != *except {
                         registration.mailbox.deliver(registration, delivery);
+                        delivered += 1;
                     }
                 }
+                delivered
             }
             Audience::Observers(key) => self.deliver_to_observers(delivery, key),
-            Audience::Nobody => {}
+            Audience::Nobody => 0,
         }
     }
 
-    fn deliver_to_observers(&self, delivery: &Delivery<'_>, key: &str) {
-        let mut known = None;
+    fn deliver_to_observers(&self, delivery: &Delivery<'_>, key: &str) -> usize {
+        let (mut known, mut delivered) = (None, 0);
         for registration in self.registrations() {
             let Some(observer) = registration.observer.lock().clone() else { continue };
             if observer.observes(delivery.channel, key, &mut known) {
                 registration.mailbox.deliver(registration, delivery);
+                delivered += 1;
             }
         }
+        delivered
     }
 
     /// The subscribers in parts, which are no more than a thread can serve in one turn.

@@ -14,4 +14,5 @@ mod recovery;
 mod scheduling;
 mod server;
 mod server_api;
+mod stats;
 mod token;

@@ -107,3 +107,16 @@ fn a_lack_of_file_descriptors_passes() {
     drop(crowd);
     assert_eq!(client::get(&broker, "/healthz").status, 200);
 }
+
+#[test]
+fn metrics_are_there_for_prometheus() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = Start::new(home.path()).serve();
+    let _jim = Client::connect(&broker, &client::demo_token(&broker, "s", "Jim"));
+    let metrics = client::get(&broker, "/metrics");
+    let media_type = metrics.header("content-type").unwrap();
+    assert_eq!((metrics.status, media_type), (200, "text/plain; version=0.0.4; charset=utf-8"));
+    assert!(metrics.body.contains("\nfanfare_connections 1\n"), "{}", metrics.body);
+    let refused = client::request(&broker, "POST", "/metrics", &[], "");
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+}

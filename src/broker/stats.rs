@@ -1,0 +1,153 @@
+//! Numbers that tell how a broker is doing.
+
+use super::Broker;
+use super::core::Core;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is counted as it happens. Nothing is decided by these, so they are not ordered with
+/// anything else.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(super) published: Counter,
+    pub(super) delivered: Counter,
+    pub(super) connected: Counter,
+    pub(super) slow_consumers: Counter,
+    pub(super) dropped: Counter,
+}
+
+impl Counters {
+    /// Notes a connection that is closed for its slowness, and what is dropped by that.
+    pub(crate) fn slow_consumer(&self, dropped: usize) {
+        self.slow_consumers.add(1);
+        self.dropped.add(dropped);
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, number: usize) {
+        self.0.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How a broker is doing; see [`Broker::stats`]. Totals count from the broker's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Open connections.
+    pub connections: u64,
+    /// Channels that somebody is subscribed to.
+    pub channels: u64,
+    /// Subscriptions, those included that channels leave out of their counts.
+    pub subscriptions: u64,
+    /// Bytes that wait to be written to clients.
+    pub queued_bytes: u64,
+    /// Bytes of messages that wait for storage, or for those before them in their channel.
+    pub waiting_bytes: u64,
+    /// Revocations in force.
+    pub revocations: u64,
+    /// Connections opened, in total.
+    pub connections_opened: u64,
+    /// Messages and notices to a channel's subscribers that were published, in total. One counts
+    /// even where the storage then fails.
+    pub published: u64,
+    /// What was handed to subscribers' queues or sockets of that, in total: one for each
+    /// subscriber.
+    pub delivered: u64,
+    /// Messages that the storage took, in total.
+    pub stored: u64,
+    /// Messages that were dropped since their receiver was too slow, and was closed for that, in
+    /// total.
+    pub dropped: u64,
+    /// Connections closed for being too slow (code 4429), in total.
+    pub slow_consumers: u64,
+    /// Calls of the storage that failed, in total, those after its end excepted.
+    pub storage_errors: u64,
+}
+
+impl Stats {
+    /// In the text format that Prometheus reads (version 0.0.4), with names that start with
+    /// `fanfare_`.
+    ///
+    /// ```
+    /// # async fn run(broker: fanfare::Broker) {
+    /// let text = broker.stats().await.to_prometheus();
+    /// assert!(text.contains("# TYPE fanfare_connections gauge\nfanfare_connections "));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn to_prometheus(&self) -> String {
+        let mut text = String::with_capacity(2_048);
+        let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
+            // Writing to a string can't fail.
+            let _ = write!(
+                text,
+                "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} {kind}\nfanfare_{name} {value}\n"
+            );
+        };
+        for (name, help, value) in [
+            ("connections", "Open connections.", self.connections),
+            ("channels", "Channels with subscriptions.", self.channels),
+            ("subscriptions", "Subscriptions to channels.", self.subscriptions),
+            ("queued_bytes", "Bytes that wait to be written to clients.", self.queued_bytes),
+            ("waiting_bytes", "Bytes of messages that wait for storage.", self.waiting_bytes),
+            ("revocations", "Revocations in force.", self.revocations),
+        ] {
+            metric(name, "gauge", help, value);
+        }
+        for (name, help, value) in [
+            ("connections_opened_total", "Connections opened.", self.connections_opened),
+            ("messages_published_total", "Messages published to channels.", self.published),
+            ("messages_delivered_total", "Messages handed to subscribers.", self.delivered),
+            ("messages_stored_total", "Messages that the storage took.", self.stored),
+            ("messages_dropped_total", "Messages dropped for slow consumers.", self.dropped),
+            ("slow_consumers_total", "Connections closed as too slow.", self.slow_consumers),
+            ("storage_errors_total", "Failed calls of the storage.", self.storage_errors),
+        ] {
+            metric(name, "counter", help, value);
+        }
+        text
+    }
+}
+
+impl Broker {
+    /// How the broker is doing. It costs a short look at each connection's queue, a few hundred
+    /// at a time, so that a hundred thousand connections hold nobody up.
+    pub async fn stats(&self) -> Stats {
+        self.core.stats().await
+    }
+}
+
+impl Core {
+    async fn stats(&self) -> Stats {
+        let mut queued = 0;
+        for page in self.connections.pages(None) {
+            queued += page.iter().map(|one| one.mailbox().queued_bytes() as u64).sum::<u64>();
+            tokio::task::yield_now().await;
+        }
+        let (channels, subscriptions) = self.hub.subscription_totals();
+        let counters = self.hub.counters();
+        Stats {
+            connections: self.connections.len() as u64,
+            channels: channels as u64,
+            subscriptions: subscriptions as u64,
+            queued_bytes: queued,
+            waiting_bytes: self.hub.waiting_bytes() as u64,
+            revocations: self.verifier.revocations().len() as u64,
+            connections_opened: counters.connected.get(),
+            published: counters.published.get(),
+            delivered: counters.delivered.get(),
+            stored: self.storage_use.stored.get(),
+            dropped: counters.dropped.get(),
+            slow_consumers: counters.slow_consumers.get(),
+            storage_errors: self.storage_use.errors.get(),
+        }
+    }
+}
