@@ -179,7 +179,7 @@ impl Driver {
     /// Starts the closing handshake (RFC 6455 section 7).
     fn close(&mut self, reason: CloseReason) {
         if reason == CloseReason::SlowConsumer {
-            let Open { core, connection } = self.open;
+            let Open { core, connection } = &self.open;
             core.hub.counters().slow_consumer(connection.mailbox().dropped() + self.outbox.len());
             self.outbox.clear();
         }
