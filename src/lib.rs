@@ -100,6 +100,31 @@
 //! error. A body that is no array of 1 to 100, and a message for many channels that is itself at
 //! fault, are answered as a single message is.
 //!
+//! # Control
+//!
+//! A host sees and ends what is open: [`Broker::connections`], [`Broker::channels`],
+//! [`Broker::disconnect`], [`Broker::unsubscribe`], [`Broker::set_permissions`],
+//! [`Broker::revoke_token`], [`Broker::revoke_user`]; [`Broker::stats`] has the numbers. All but the
+//! last are there over HTTP too, with an API key:
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /connections?uid=&after=&limit=` | `{"connections":[{"id":…,"uid":…,"umd":…,"connectedAt":…,"subscriptionsCount":n}],"next":…}` |
+//! | `DELETE /connections?uid=…` | `{"disconnected":n}` |
+//! | `GET /connections/{id}` | the same object with `"subscriptions":["channel",…]`, or 404 |
+//! | `DELETE /connections/{id}` | 204, or 404 |
+//! | `DELETE /connections/{id}/subscriptions/{channel}` | 204, or 404 |
+//! | `PUT /connections/{id}/permissions` with `{"channels":{…}}`, as in a token | 204, or 404 |
+//! | `GET /channels?prefix=&after=&limit=` | `{"channels":[{"name":…,"subscriptionsCount":n}],"next":…}` |
+//! | `DELETE /channels/{name}/subscriptions?uid=…` | `{"unsubscribed":n}` |
+//! | `POST /revocations` with `{"jti":…,"expiresAt":…}` or `{"uid":…,"issuedBefore":…,"expiresAt":…}` | `{"disconnected":n,"unsubscribed":n}` |
+//! | `GET /revocations?after=&limit=` | `{"revocations":[…],"next":…}` |
+//!
+//! Lists come in pages of 100, or `limit`, which is 1,000 at most; `next` is the `after` of the next
+//! page, and null on the last. Names in paths and queries are percent-encoded. Times in bodies are
+//! in Unix seconds, as in tokens; without `issuedBefore` it is now. An operator's disconnect has
+//! close code 4403, upon which `fanfare.js` stays away for a while.
+//!
 //! # Features
 //!
 //! - `redb` (default): `RedbStorage`, the durable store to choose.
