@@ -33,6 +33,7 @@ pub(super) struct FaultyStorage {
     reads: AtomicUsize,
     /// How many of the next reads of messages fail.
     failing_reads: AtomicUsize,
+    revocations_fail: AtomicBool,
     durability: Mutex<Durability>,
     /// One permit for each sweep that may go on.
     sweep_gate: Semaphore,
@@ -50,6 +51,7 @@ impl Default for FaultyStorage {
             read_gate: Semaphore::new(Semaphore::MAX_PERMITS),
             reads: AtomicUsize::new(0),
             failing_reads: AtomicUsize::new(0),
+            revocations_fail: AtomicBool::new(false),
             durability: Mutex::new(Durability::Synced),
             sweep_gate: Semaphore::new(Semaphore::MAX_PERMITS),
             sweeping: AtomicBool::new(false),
@@ -90,6 +92,10 @@ impl FaultyStorage {
 
     pub(super) fn fail_reads(&self, number: usize) {
         self.failing_reads.store(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn fail_revocations(&self, fail: bool) {
+        self.revocations_fail.store(fail, Ordering::Relaxed);
     }
 
     pub(super) fn set_durability(&self, durability: Durability) {
@@ -189,6 +195,9 @@ impl Storage for FaultyStorage {
     }
 
     async fn revoke(&self, revocation: Revocation) -> Result<()> {
+        if self.revocations_fail.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, "revoke", "told to fail"));
+        }
         self.inner.revoke(revocation).await
     }
 

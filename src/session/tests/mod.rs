@@ -1,6 +1,7 @@
 //! The session on a virtual clock: what clients send, what they are told, nothing in between.
 
 mod aliases;
+mod control;
 mod lifetime;
 mod publishing;
 mod scheduling;
