@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const SHARDS: usize = 32;
 
 type Shard<V> = BTreeMap<Arc<str>, Arc<V>>;
+pub(crate) type Page<V> = Vec<(Arc<str>, Arc<V>)>;
 
 #[derive(Debug)]
 pub(crate) struct OrderedMap<V> {
@@ -64,29 +65,55 @@ impl<V> OrderedMap<V> {
     /// Up to `limit` values whose names start with `prefix` and come after `after`, in the order
     /// of their names' bytes. What is there all the while that pages are asked for shows once;
     /// what comes or goes meanwhile may show or not.
-    pub(crate) fn page(
+    pub(crate) fn page(&self, after: Option<&str>, prefix: &str, limit: usize) -> Page<V> {
+        let mut page = Vec::new();
+        let mut after = after.map(Arc::from);
+        loop {
+            // Names are spread evenly, so that somewhat more than each shard's share is enough.
+            let share = (limit - page.len()) / SHARDS * 2 + 4;
+            let (found, seen_to) = self.next_of_each(after.as_deref(), prefix, share);
+            page.extend(found);
+            if page.len() >= limit || seen_to.is_none() {
+                page.truncate(limit);
+                return page;
+            }
+            after = seen_to;
+        }
+    }
+
+    /// The next names in order, from up to `share` of each shard; up to and with which name they
+    /// are all that there are, where there may be more.
+    fn next_of_each(
         &self,
         after: Option<&str>,
         prefix: &str,
-        limit: usize,
-    ) -> Vec<(Arc<str>, Arc<V>)> {
-        let mut page = Vec::new();
+        share: usize,
+    ) -> (Page<V>, Option<Arc<str>>) {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut found = Vec::new();
+        let mut seen_to: Option<Arc<str>> = None;
         for shard in &self.shards {
-            let start = match after {
-                Some(after) if after >= prefix => Bound::Excluded(after),
-                _ => Bound::Included(prefix),
-            };
+            let before = found.len();
             let shard = shard.lock();
             let names = shard.range::<str, _>((start, Bound::Unbounded));
-            let names = names.take_while(|(name, _)| name.starts_with(prefix)).take(limit);
-            page.extend(names.map(|(name, value)| (Arc::clone(name), Arc::clone(value))));
-            if page.len() > limit {
-                page.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-                page.truncate(limit);
+            let names = names.take_while(|(name, _)| name.starts_with(prefix)).take(share);
+            found.extend(names.map(|(name, value)| (Arc::clone(name), Arc::clone(value))));
+            drop(shard);
+            if let Some((last, _)) = found.last()
+                && found.len() - before == share
+                && seen_to.as_ref().is_none_or(|seen_to| last < seen_to)
+            {
+                seen_to = Some(Arc::clone(last));
             }
         }
-        page.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        page
+        if let Some(seen_to) = &seen_to {
+            found.retain(|(name, _)| name <= seen_to);
+        }
+        found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        (found, seen_to)
     }
 }
 
@@ -135,9 +162,9 @@ mod tests {
     proptest! {
         #[test]
         fn pages_show_each_once_in_order(
-            all in prop::collection::btree_set("[ab]{0,4}", 0..40),
+            all in prop::collection::btree_set("[abc]{0,6}", 0..600),
             prefix in "[ab]{0,2}",
-            limit in 1_usize..7,
+            limit in prop_oneof![1_usize..7, 100_usize..200],
         ) {
             let map = OrderedMap::default();
             for name in &all {
