@@ -15,6 +15,7 @@
 use super::burst::Burst;
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
+use super::presence::Seat;
 use super::stats::Counter;
 use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
 use crate::protocol::frame::{Frame, StampedFrame};
@@ -26,11 +27,13 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A subscription as its connection holds it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Joined {
     pub(super) channel: Arc<Channel>,
     slot: Slot,
     registration: Arc<Registration>,
+    /// Its place among the members, on presence channels.
+    pub(super) seat: Option<Seat>,
 }
 
 #[derive(Debug)]
@@ -151,6 +154,10 @@ impl Channel {
         self.state.lock().subscribers.counted()
     }
 
+    pub(super) fn subscribers(&self) -> Snapshot {
+        self.state.lock().subscribers.snapshot()
+    }
+
     /// Delivers what is ready, in order, where there are few to deliver it to. Returns whether
     /// that is more than should be done at once; the role stays taken then, and the caller has
     /// to see to [`next_ready`](Self::next_ready) by a task.
@@ -261,7 +268,13 @@ impl Ready {
 
 impl Queued {
     fn delivery<'a>(&'a self, channel: &'a str) -> Delivery<'a> {
-        Delivery { id: self.id, frame: self.frame.frame(), channel, audience: &self.audience }
+        Delivery {
+            id: self.id,
+            frame: self.frame.frame(),
+            channel,
+            audience: &self.audience,
+            pressure: None,
+        }
     }
 
     /// Tells that it was delivered.
@@ -320,7 +333,8 @@ impl State {
         if let Some(confirmation) = confirmation {
             registration.mailbox().push(confirmation);
         }
-        let joined = Joined { channel: Arc::clone(channel), slot, registration };
+        let channel = Arc::clone(channel);
+        let joined = Joined { channel, slot, registration, seat: None };
         (joined, self.published)
     }
 

@@ -4,14 +4,16 @@ use super::channel::{Channel, Duties, Joined, State};
 use super::clock::Clock;
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Draft, Outgoing, Settle};
+use super::presence::Presence;
 use super::stats::Counters;
-use super::subscribers::Registration;
+use super::subscribers::{Registration, Snapshot};
 use crate::protocol::frame::Frame;
 use dashmap::DashMap;
 use fanfare_storage::{ErrorKind, MessageId, Storage, Timestamp};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -36,6 +38,7 @@ pub(crate) struct Hub {
     /// The latest millisecond of ids that ran ahead of the wall clock.
     ahead: AtomicU64,
     counters: Counters,
+    pub(super) presence: Presence,
 }
 
 impl Hub {
@@ -61,7 +64,14 @@ impl Hub {
             unstored: AtomicBool::new(false),
             ahead: AtomicU64::new(0),
             counters: Counters::default(),
+            presence: Presence::default(),
         }
+    }
+
+    /// Lets members of presence channels stay for some time after their connection was lost.
+    pub(crate) fn with_presence_grace(mut self, grace: Duration) -> Self {
+        self.presence.grace = grace;
+        self
     }
 
     /// Registers a connection with a channel, and confirms it where `confirmation` is there. The
@@ -83,12 +93,25 @@ impl Hub {
         })
     }
 
-    /// Ends a registration.
-    pub(crate) fn leave(&self, joined: &Joined) {
+    /// Ends a registration, at the client's wish or the broker's. On presence channels the
+    /// receiver hears when the members have been told.
+    pub(crate) fn leave(self: &Arc<Self>, joined: &Joined) -> Option<oneshot::Receiver<()>> {
+        self.end(joined, false)
+    }
+
+    /// Ends a registration whose connection was lost, and may come back.
+    pub(crate) fn lose(self: &Arc<Self>, joined: &Joined) {
+        self.end(joined, true);
+    }
+
+    fn end(self: &Arc<Self>, joined: &Joined, may_return: bool) -> Option<oneshot::Receiver<()>> {
         if joined.end(&self.subscribed) {
             self.subscriptions.fetch_sub(1, Ordering::Relaxed);
         }
+        let seat = joined.seat.as_ref();
+        let left = seat.map(|seat| self.leave_seat(seat, may_return));
         self.forget_if_unused(&joined.channel);
+        left
     }
 
     /// A share of what may wait, without waiting for it; `None` where too much waits already.
@@ -178,6 +201,15 @@ impl Hub {
     pub(crate) fn subscriptions_count(&self, channel: &str) -> usize {
         let channel = self.channels.get(channel).map(|found| Arc::clone(&found));
         channel.map_or(0, |channel| channel.subscriptions_count())
+    }
+
+    pub(super) fn subscribers(&self, channel: &str) -> Option<Snapshot> {
+        let channel = self.channels.get(channel).map(|found| Arc::clone(&found));
+        channel.map(|channel| channel.subscribers())
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Waits until all that was published has been stored and delivered, or given up.

@@ -12,6 +12,7 @@ pub(crate) use direct::Mail;
 
 use super::frame_queue::FrameQueue;
 use super::outgoing::Audience;
+use super::relief::{Pressure, pressure};
 use super::subscribers::{Delivery, Phase, Registration};
 use crate::protocol::frame::Frame;
 use crate::session::{CloseReason, Now};
@@ -52,6 +53,8 @@ struct State {
     direct: Direct,
     /// When something was last written directly.
     last_sent: Option<Now>,
+    /// Of those who wait for the queue to be taken.
+    pressure: Vec<Pressure>,
 }
 
 /// A frame that came for a held registration.
@@ -85,8 +88,19 @@ impl Mailbox {
     pub(super) fn deliver(&self, registration: &Registration, delivery: &Delivery<'_>) {
         let mut state = self.state.lock();
         let waker = state.accept(registration, delivery, self.budget);
+        if let Some(pressure) = delivery.pressure.filter(|_| registration.phase() != Phase::Ended) {
+            state.press(pressure, self.budget);
+        }
         drop(state);
         wake(waker);
+    }
+
+    /// Waits while the queue is more than half full, for a second at the longest.
+    pub(super) async fn relieved(&self) {
+        let (pressure, relief) = pressure();
+        self.state.lock().press(&pressure, self.budget);
+        drop(pressure);
+        relief.wait().await;
     }
 
     /// Ends a registration.
@@ -269,6 +283,15 @@ impl State {
         self.gathered.iter().map(|gathered| gathered.frame.len() + OVERHEAD).sum()
     }
 
+    /// Lets whoever holds the other end wait for the queue to be taken, where it is more than half
+    /// full. Nobody waits for a client that was waited for in vain and has read nothing since.
+    fn press(&mut self, pressure: &Pressure, budget: usize) {
+        let given_up = || self.pressure.iter().any(Pressure::is_given_up);
+        if self.bytes > budget / 2 && self.closing.is_none() && !given_up() {
+            self.pressure.push(pressure.clone());
+        }
+    }
+
     fn overflow(&mut self) -> Option<Waker> {
         self.closing = Some(CloseReason::SlowConsumer);
         // The one that did not fit, too.
@@ -276,6 +299,7 @@ impl State {
         self.dropped = u32::try_from(dropped).unwrap_or(u32::MAX);
         self.queue.clear();
         self.gathered = Vec::new();
+        self.pressure = Vec::new();
         self.bytes = 0;
         self.waker.take()
     }

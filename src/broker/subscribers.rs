@@ -7,6 +7,7 @@
 
 use super::mailbox::Mailbox;
 use super::outgoing::Audience;
+use super::relief::Pressure;
 use crate::auth::Grants;
 use crate::protocol::frame::Frame;
 use crate::session::Observer;
@@ -93,6 +94,8 @@ pub(super) struct Delivery<'a> {
     pub(super) frame: Frame,
     pub(super) channel: &'a str,
     pub(super) audience: &'a Audience,
+    /// What mailboxes hold that become more than half full by it.
+    pub(super) pressure: Option<&'a Pressure>,
 }
 
 impl Delivery<'_> {
@@ -283,6 +286,7 @@ mod tests {
             frame: Bytes::from_static(b"x"),
             channel: "c",
             audience: &Audience::AllBut(None),
+            pressure: None,
         });
     }
 

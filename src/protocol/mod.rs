@@ -7,4 +7,5 @@ pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod names;
 pub(crate) mod schedule;
+pub(crate) mod presence;
 pub(crate) mod store;

@@ -57,6 +57,7 @@ impl Mailbox {
                 into.push(pong);
             }
             state.bytes = state.gathered_bytes();
+            state.pressure = Vec::new();
         }
         match (&state.direct, socket) {
             (Direct::Withheld, Some(socket)) if into.is_empty() && state.closing.is_none() => {
