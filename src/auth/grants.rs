@@ -33,7 +33,7 @@ pub(crate) struct ChannelGrants {
     pub(crate) subscribe: Decision,
     pub(crate) get_info: bool,
     pub(crate) omit_from_sub_count: bool,
-    pub(crate) umd_update: bool,
+    pub(crate) umd_update: Decision,
     /// Unix seconds, inclusive.
     pub(crate) history_start: Option<u64>,
 }
@@ -94,7 +94,7 @@ impl<'a> Grants<'a> {
             subscribe,
             get_info: granted(&rules, |rules| rules.get_info),
             omit_from_sub_count: granted(&rules, |rules| rules.omit_from_sub_count),
-            umd_update: granted(&rules, |rules| rules.umd_update),
+            umd_update: decide(&rules, |rules| rules.umd_update),
             // The latest start shows least.
             history_start: number(&rules, |rules| rules.history_start).max(),
         }

@@ -22,7 +22,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
@@ -48,13 +48,10 @@ pub(crate) struct Token {
     pub(crate) umd: Option<Bytes>,
     /// Whether the token says what the metadata is. To `umd` scope a null says that there is to be
     /// none, and differs from saying nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
     pub(crate) names_umd: bool,
     /// Whether the connection's own metadata may be changed to `umd`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
     pub(crate) umd_update: bool,
     /// Whether such a change reaches the connection's subscriptions.
-    #[cfg_attr(not(test), expect(dead_code, reason = "changing metadata is to come"))]
     pub(crate) umd_propagate: bool,
     pub(crate) expires_at: Timestamp,
     pub(crate) issued_at: Option<Timestamp>,

@@ -6,6 +6,7 @@ use super::connection::{Connection, Wait};
 use super::core::Core;
 use super::subscribers::{Phase, Registration};
 use crate::protocol::event::{Event, Subscribed};
+use crate::protocol::names;
 use crate::session::{CloseReason, Join, Observer, Session};
 use fanfare_storage::MessageId;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ impl Core {
     /// Registers a connection with a channel, and confirms it before anything that the channel
     /// delivers.
     pub(super) fn join(self: &Arc<Self>, connection: &Arc<Connection>, join: Join) -> Option<Wait> {
-        if join.observer.is_some() || join.recovery.is_some() {
+        let presence = names::is_presence(&join.channel);
+        if presence || join.observer.is_some() || join.recovery.is_some() {
             return Some(Box::pin(Arc::clone(self).attach(Arc::clone(connection), join)));
         }
         let confirmation = Event::Subscribed(join.confirmation).to_frame();
@@ -38,11 +40,13 @@ impl Core {
     }
 
     /// As [`join`](Self::join), with what comes between the confirmation and the live messages.
-    async fn attach(self: Arc<Self>, connection: Arc<Connection>, join: Join) {
-        let Join { channel, mut confirmation, counted, observer, recovery } = join;
-        let registration = registration(&connection, counted, observer, Phase::Held);
-        let (joined, start) = self.hub.join(&channel, &registration, None);
-        let held = Held { core: &self, joined: Some(joined) };
+    async fn attach(self: Arc<Self>, connection: Arc<Connection>, mut join: Join) {
+        let observer = join.observer.take();
+        let registration = registration(&connection, join.counted, observer, Phase::Held);
+        let Some((held, start)) = self.hold(&connection, &mut join, &registration).await else {
+            return;
+        };
+        let Join { channel, mut confirmation, recovery, .. } = join;
         let mut missed = None;
         if let Some(recovery) = recovery {
             let Ok(found) = self.missed(&channel, recovery, start).await else {
@@ -59,6 +63,25 @@ impl Core {
             self.replay(&registration, missed).await;
         }
         connection.mailbox().release(&registration, |_| true);
+        // Many lists of members may be more than a mailbox holds.
+        connection.mailbox().relieved().await;
+    }
+
+    /// Registers a connection that is held; on presence channels as a member, which can be
+    /// refused.
+    async fn hold(
+        &self,
+        connection: &Connection,
+        join: &mut Join,
+        registration: &Arc<Registration>,
+    ) -> Option<(Held<'_>, MessageId)> {
+        if !names::is_presence(&join.channel) {
+            let (joined, start) = self.hub.join(&join.channel, registration, None);
+            return Some((Held { core: self, joined: Some(joined) }, start));
+        }
+        let mut entered = self.enter(connection, join, registration).await?;
+        join.confirmation.members = Some(entered.members.clone());
+        Some((Held { core: self, joined: entered.take() }, entered.start))
     }
 }
 

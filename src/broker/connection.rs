@@ -99,13 +99,31 @@ impl Core {
             }
             Action::Join(join) => self.join(connection, join),
             Action::Leave(leave) => {
-                self.hub.leave(&leave.registration);
-                connection.mailbox.push(leave.farewell.to_frame());
-                None
+                let left = self.hub.leave(&leave.registration);
+                let (mailbox, farewell) = (Arc::clone(&connection.mailbox), leave.farewell);
+                let Some(left) = left else {
+                    mailbox.push(farewell.to_frame());
+                    return None;
+                };
+                // Whoever has read it is a member no more, whoever asks.
+                Some(Box::pin(async move {
+                    let _ = left.await;
+                    mailbox.push(farewell.to_frame());
+                }))
             }
             Action::Publish(request) => self.publish_for(connection, request),
             Action::UseToken(use_of) => {
                 Some(Box::pin(Arc::clone(self).use_token(Arc::clone(connection), use_of)))
+            }
+            Action::UpdateUmd(update) => {
+                let (core, connection) = (Arc::clone(self), Arc::clone(connection));
+                Some(Box::pin(async move {
+                    let channel = update.written.clone();
+                    if let Err(error) = core.update_umd(&connection, update).await {
+                        let event = Event::Error { channel, error };
+                        connection.mailbox.push(event.to_frame());
+                    }
+                }))
             }
             Action::Close(reason) => {
                 connection.mailbox.close(reason);
@@ -153,22 +171,29 @@ impl Core {
         }))
     }
 
-    /// Asks storage about a single-use token. A passing fault must not refuse the subscribe
-    /// (protocol section 6), so it is tried again, and if need be the connection is closed.
+    /// Asks storage about a single-use token, and goes on with what waits for that.
     async fn use_token(self: Arc<Self>, connection: Arc<Connection>, use_of: UseToken) {
+        let Some(fresh) = self.try_token(&use_of).await else {
+            connection.mailbox.close(CloseReason::StorageFault);
+            return;
+        };
+        let action = connection.session.lock().token_used(fresh);
+        if let Some(wait) = self.perform(&connection, action) {
+            wait.await;
+        }
+    }
+
+    /// Whether a single-use token is fresh; `None` where storage can't tell. A passing fault must
+    /// not refuse a subscribe (protocol section 6), so it is asked again, and if need be the
+    /// connection is closed.
+    pub(super) async fn try_token(&self, use_of: &UseToken) -> Option<bool> {
         const TRIES: u32 = 4;
         let mut uncertain = false;
         for attempt in 0..TRIES {
-            match self.ask_about_token(&use_of).await {
+            match self.ask_about_token(use_of).await {
                 // An earlier try may have used the token up without being able to say so.
-                Ok(false) if uncertain => break,
-                Ok(fresh) => {
-                    let action = connection.session.lock().token_used(fresh);
-                    if let Some(wait) = self.perform(&connection, action) {
-                        wait.await;
-                    }
-                    return;
-                }
+                Ok(false) if uncertain => return None,
+                Ok(fresh) => return Some(fresh),
                 Err(error) => {
                     uncertain = use_of.spend;
                     tracing::warn!(%error, "storage could not tell whether a token was used");
@@ -176,7 +201,7 @@ impl Core {
                 }
             }
         }
-        connection.mailbox.close(CloseReason::StorageFault);
+        None
     }
 
     async fn ask_about_token(&self, use_of: &UseToken) -> fanfare_storage::Result<bool> {

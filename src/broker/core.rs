@@ -153,7 +153,12 @@ impl Core {
     pub(crate) fn unsubscribe_all(&self, connection: &Connection) {
         let registrations = connection.session().lock().end();
         for registration in &registrations {
-            self.hub.leave(registration);
+            // Who can't come back is not kept.
+            if self.is_draining() {
+                self.hub.leave(registration);
+            } else {
+                self.hub.lose(registration);
+            }
         }
     }
 

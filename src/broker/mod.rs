@@ -35,6 +35,7 @@ mod stats;
 mod subscribers;
 #[cfg(test)]
 mod tests;
+mod umd;
 
 pub use builder::BrokerBuilder;
 pub use error::{BuildError, Error};

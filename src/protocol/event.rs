@@ -62,13 +62,19 @@ pub(crate) struct Subscribed {
     pub(crate) auto: bool,
     /// Whether what came after the id that the client named was delivered, where it named one.
     pub(crate) recovered: Option<bool>,
+    /// The members of a presence channel, as a JSON array; known when it is joined.
+    pub(crate) members: Option<Bytes>,
     pub(crate) meta: Meta,
 }
 
 impl Event {
     /// The event as a ready frame.
     pub(crate) fn to_frame(&self) -> Frame {
-        text_frame(192, |out| self.write(out))
+        let members = match self {
+            Self::Subscribed(Subscribed { members: Some(members), .. }) => members.len(),
+            _ => 0,
+        };
+        text_frame(192 + members, |out| self.write(out))
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -146,15 +152,19 @@ fn write_connected(out: &mut Vec<u8>, connected: &Connected) {
 fn write_subscribed(out: &mut Vec<u8>, subscribed: &Subscribed) {
     begin(out, "hotsock.subscribed", Some(&subscribed.channel));
     out.extend_from_slice(br#","data":{"#);
-    if subscribed.auto {
-        out.extend_from_slice(br#""autoSubscribed":true"#);
-    }
-    if let Some(recovered) = subscribed.recovered {
-        if subscribed.auto {
+    let recovered = subscribed.recovered.map(|yes| if yes { &b"true"[..] } else { b"false" });
+    let fields: [(&[u8], Option<&[u8]>); 3] = [
+        (b"\"autoSubscribed\":", subscribed.auto.then_some(b"true")),
+        (b"\"recovered\":", recovered),
+        (b"\"members\":", subscribed.members.as_deref()),
+    ];
+    let there = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (index, (name, value)) in there.enumerate() {
+        if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(br#""recovered":"#);
-        out.extend_from_slice(if recovered { b"true" } else { b"false" });
+        out.extend_from_slice(name);
+        out.extend_from_slice(value);
     }
     out.push(b'}');
     write_meta(out, subscribed.alias.as_deref(), &subscribed.meta);
@@ -193,6 +203,7 @@ mod tests {
             alias: None,
             auto: false,
             recovered: None,
+            members: None,
             meta: Meta::default(),
         };
         assert_eq!(
@@ -204,9 +215,13 @@ mod tests {
         subscribed.recovered = Some(false);
         subscribed.meta.umd = Some(Bytes::from_static(br#"{"a": 1}"#));
         assert_eq!(
-            text(&Event::Subscribed(subscribed)),
+            text(&Event::Subscribed(subscribed.clone())),
             r#"{"event":"hotsock.subscribed","channel":"live","data":{"autoSubscribed":true,"recovered":false},"meta":{"channelAlias":"l","uid":null,"umd":{"a": 1}}}"#
         );
+        subscribed.recovered = None;
+        subscribed.members = Some(Bytes::from_static(br#"[{"uid":"a","umd":null}]"#));
+        let data = r#""data":{"autoSubscribed":true,"members":[{"uid":"a","umd":null}]}"#;
+        assert!(text(&Event::Subscribed(subscribed)).contains(data));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a session wants done.
 
+use super::umd::UmdUpdate;
 use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::event::{Event, Meta, Subscribed};
@@ -19,12 +20,15 @@ pub(crate) enum Action<'a, R = ()> {
     /// [`Session::token_used`](super::Session::token_used).
     UseToken(UseToken),
     /// Register with a channel, confirm, and call [`Session::joined`](super::Session::joined),
-    /// all before anything that the channel delivers.
+    /// all before anything that the channel delivers. Where that is refused, call
+    /// [`Session::join_refused`](super::Session::join_refused).
     Join(Join),
     /// End a registration, then say that it ended.
     Leave(Leave<R>),
     /// Publish a message.
     Publish(PublishRequest<'a>),
+    /// Change the user's metadata.
+    UpdateUmd(UmdUpdate),
     /// Close the connection.
     Close(CloseReason),
 }
@@ -48,6 +52,8 @@ pub(crate) struct UseToken {
 #[derive(Debug)]
 pub(crate) struct Join {
     pub(crate) channel: Arc<str>,
+    /// The channel as the client wrote it, for errors.
+    pub(crate) written: Box<str>,
     pub(crate) confirmation: Subscribed,
     /// Whether the subscription shows in the channel's count (section 10).
     pub(crate) counted: bool,
@@ -56,6 +62,8 @@ pub(crate) struct Join {
     pub(crate) observer: Option<Observer>,
     /// What is to be delivered of what the client missed, where it asked and may have any.
     pub(crate) recovery: Option<Recovery>,
+    /// A single-use token to be used up if there is room among the members.
+    pub(crate) spend: Option<TokenUse>,
 }
 
 /// What a client that comes back asks for (section 6, recovery).

@@ -8,7 +8,8 @@
 //!    [`handle_binary`](Session::handle_binary)), then the action that it returns, before the
 //!    next message. After [`Action::UseToken`] no message may be handed in until
 //!    [`Session::token_used`] has been called. After [`Action::Join`] comes
-//!    [`Session::joined`], unless the session has ended.
+//!    [`Session::joined`] or [`Session::join_refused`], unless the session has ended. After
+//!    [`Action::UpdateUmd`] no message may be handed in until it was carried out or refused.
 //! 3. When [`Session::next_timeout`] has come, [`Session::handle_timeout`] until it returns
 //!    `None`.
 //! 4. After [`Action::Close`], nothing but [`Session::end`].
@@ -20,18 +21,21 @@ mod action;
 mod alias;
 mod control;
 mod history;
+mod info;
 mod publish;
 mod subscribe;
 mod subscription;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod umd;
 
 pub(crate) use action::{Action, CloseReason, Join, Observer, PublishRequest, Recovery, UseToken};
 pub(crate) use history::HistoryScope;
 pub(crate) use publish::check_data_size;
-pub(crate) use subscribe::single_use;
+pub(crate) use subscribe::{single_use, used_before};
 pub(crate) use timers::TimerSettings;
+pub(crate) use umd::{Shown, UmdUpdate};
 
 use crate::auth::{Permissions, Token, TokenIdentity, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
@@ -156,6 +160,7 @@ impl<R> Session<R> {
         match command {
             "subscribe" => self.subscribe(now, fields, channel.as_deref()),
             "unsubscribe" => self.unsubscribe(channel.as_deref()),
+            "umdUpdate" => self.umd_update(now, fields, channel.as_deref()).map(Action::UpdateUmd),
             "ping" => Ok(Action::Reply(Event::Pong)),
             "pong" => Ok(Action::None),
             "heartbeat" => {

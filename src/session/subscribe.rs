@@ -39,16 +39,24 @@ impl PendingSubscribe {
     }
 }
 
+/// Whether a single-use token is used up when its channel is joined, and not before: there may
+/// be no room among the members, which only shows then.
+fn is_spent_late(channel: &str) -> bool {
+    names::is_presence(channel)
+}
+
 /// A subscription that has passed all checks.
 #[derive(Debug)]
 struct Granted {
     channel: Arc<str>,
+    written: Box<str>,
     permissions: Option<Arc<Permissions>>,
     digest: [u8; 32],
     token: Option<Box<TokenIdentity>>,
     meta: Meta,
     counted: bool,
     auto: bool,
+    spend: Option<TokenUse>,
     /// The last message that the client knows, where it asked for what came after.
     after: Option<MessageId>,
 }
@@ -70,7 +78,9 @@ impl<R> Session<R> {
             return Ok(repeat);
         }
 
-        let token = token.map(|token| self.subscribe_token(&token, now)).transpose()?;
+        let token = token
+            .map(|token| self.verify(&token, Scope::Subscribe, Code::InvalidSubscribeToken, now))
+            .transpose()?;
         let permissions = token.as_ref().map(|token| &*token.permissions);
         let channel = Arc::<str>::from(&*self.resolve(written, permissions));
         if let Some(repeat) = self.repeat(&channel) {
@@ -82,11 +92,15 @@ impl<R> Session<R> {
             return Err(invalid_token("the token's alias is another subscription's already"));
         }
         let use_of = token.as_ref().and_then(single_use);
-        let verdict = self.check_subscribe(&channel, token.as_ref(), after);
+        let mut verdict = self.check_subscribe(&channel, written, token.as_ref(), after);
         match use_of {
             None => verdict.map(|granted| self.grant(granted)),
             Some(use_of) => {
-                let spend = verdict.is_ok();
+                let late = is_spent_late(&channel);
+                if let (Ok(granted), true) = (&mut verdict, late) {
+                    granted.spend = Some(use_of.clone());
+                }
+                let spend = verdict.is_ok() && !late;
                 self.waiting = Some(PendingSubscribe { written: written.into(), verdict });
                 Ok(Action::UseToken(UseToken { token: use_of, spend }))
             }
@@ -97,11 +111,8 @@ impl<R> Session<R> {
     /// used before.
     pub(crate) fn token_used(&mut self, fresh: bool) -> Action<'static, R> {
         let Some(pending) = self.waiting.take() else { return Action::None };
-        let verdict = if fresh {
-            pending.verdict
-        } else {
-            Err(invalid_token("the token is for a single use and was used before"))
-        };
+        let verdict =
+            if fresh { pending.verdict } else { Err(used_before(Code::InvalidSubscribeToken)) };
         match verdict {
             Ok(granted) => self.grant(granted),
             Err(error) => Action::error(Some(pending.written), error),
@@ -122,6 +133,13 @@ impl<R> Session<R> {
         }
     }
 
+    /// Takes note that a [`Join`] was refused: there is no subscription.
+    pub(crate) fn join_refused(&mut self, channel: &str) {
+        if self.subscriptions.active(channel).is_none() {
+            self.subscriptions.remove(channel);
+        }
+    }
+
     pub(super) fn auto_subscribe(&mut self, channel: &str) -> Action<'static, R> {
         let grants = self.tokens(None).channel(channel);
         if names::is_presence(channel) && is_anonymous(&self.meta) {
@@ -129,12 +147,14 @@ impl<R> Session<R> {
         }
         self.grant(Granted {
             channel: channel.into(),
+            written: channel.into(),
             permissions: None,
             digest: [0; 32],
             token: None,
             meta: self.meta.clone(),
             counted: !grants.omit_from_sub_count,
             auto: true,
+            spend: None,
             after: None,
         })
     }
@@ -168,15 +188,20 @@ impl<R> Session<R> {
         self.subscriptions.contains(channel).then(|| Action::error(Some(channel.into()), error))
     }
 
-    /// Verifies a token that came with a subscribe.
-    fn subscribe_token(&self, token: &str, now: Now) -> Result<Token, ProtocolError> {
-        let token = self
-            .settings
-            .verifier
-            .verify(token, now.wall)
-            .map_err(|error| invalid_token(error.to_string()))?;
-        if !token.has_scope(Scope::Subscribe) {
-            return Err(invalid_token("the token's scope must contain \"subscribe\""));
+    /// Verifies a token that came with a command: it must have the scope, and be this
+    /// connection's or its user's.
+    pub(super) fn verify(
+        &self,
+        token: &str,
+        scope: Scope,
+        code: Code,
+        now: Now,
+    ) -> Result<Token, ProtocolError> {
+        let token = self.settings.verifier.verify(token, now.wall);
+        let token = token.map_err(|error| ProtocolError::new(code, error.to_string()))?;
+        if !token.has_scope(scope) {
+            let message = format!("the token's scope must contain {:?}", scope.name());
+            return Err(ProtocolError::new(code, message));
         }
         let belongs = match &token.connection_id {
             Some(id) => **id == *self.id,
@@ -186,7 +211,8 @@ impl<R> Session<R> {
                 .is_some_and(|uid| !uid.is_empty() && self.meta.uid.as_ref() == Some(uid)),
         };
         if !belongs {
-            return Err(invalid_token(
+            return Err(ProtocolError::new(
+                code,
                 "the token's connectionId must be this connection's or, without one, its uid",
             ));
         }
@@ -207,6 +233,7 @@ impl<R> Session<R> {
     fn check_subscribe(
         &self,
         channel: &Arc<str>,
+        written: &str,
         token: Option<&Token>,
         after: Option<MessageId>,
     ) -> Result<Granted, ProtocolError> {
@@ -236,19 +263,32 @@ impl<R> Session<R> {
         }
         Ok(Granted {
             channel: Arc::clone(channel),
+            written: written.into(),
             permissions,
             digest: token.map_or([0; 32], |token| token.channels_digest),
             token: token.map(|token| Box::new(token.identity())),
             meta,
             counted: !grants.omit_from_sub_count,
             auto: false,
+            spend: None,
             after,
         })
     }
 
     /// Makes the subscription, not active yet, and asks for its registration.
     fn grant(&mut self, granted: Granted) -> Action<'static, R> {
-        let Granted { channel, permissions, digest, token, meta, counted, auto, after } = granted;
+        let Granted {
+            channel,
+            written,
+            permissions,
+            digest,
+            token,
+            meta,
+            counted,
+            auto,
+            spend,
+            after,
+        } = granted;
         let (alias, alias_is_own) = self.alias_for(&channel, permissions.as_deref());
         let confirmation = Subscribed {
             channel: Arc::clone(&channel),
@@ -256,6 +296,7 @@ impl<R> Session<R> {
             auto,
             // So it stays unless the recovery succeeds.
             recovered: after.map(|_| false),
+            members: None,
             meta: meta.clone(),
         };
         let observer = self.observer(&channel, permissions.as_ref());
@@ -274,7 +315,7 @@ impl<R> Session<R> {
             active: None,
         };
         self.subscriptions.insert(Arc::clone(&channel), subscription);
-        Action::Join(Join { channel, confirmation, counted, observer, recovery })
+        Action::Join(Join { channel, written, confirmation, counted, observer, recovery, spend })
     }
 
     /// The tokens that are to be asked which keys of a channel's storage a subscription observes,
@@ -312,6 +353,11 @@ fn is_anonymous(meta: &Meta) -> bool {
 fn user_id_required() -> ProtocolError {
     let message = "presence channels need a token with a uid";
     ProtocolError::new(Code::PresenceUserIdRequired, message)
+}
+
+/// What is said of a token that was used before; the code is that of its use.
+pub(crate) fn used_before(code: Code) -> ProtocolError {
+    ProtocolError::new(code, "the token is for a single use and was used before")
 }
 
 /// How storage knows a single-use token.

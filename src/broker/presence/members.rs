@@ -4,6 +4,7 @@
 //! A member is a user, who has a seat for each of their connections. What is shown is the metadata
 //! of the seat that was taken or updated last.
 
+use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::json;
 use crate::protocol::presence::ChangeKind;
 use bytes::Bytes;
@@ -55,6 +56,13 @@ pub(super) struct Ticket(u64);
 /// The channel has no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
+
+impl Full {
+    pub(crate) fn to_error(self) -> ProtocolError {
+        let message = format!("the members of a channel may take {CAPACITY} bytes, no more");
+        ProtocolError::new(Code::PresenceCapacityReached, message)
+    }
+}
 
 /// A change of what is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

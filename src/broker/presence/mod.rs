@@ -11,6 +11,7 @@
 //! has not read anything by then is waited for no more until it does, and is found to be a slow
 //! consumer in time. Messages never wait.
 
+mod entering;
 mod members;
 mod room;
 #[cfg(test)]
@@ -115,40 +116,39 @@ impl Hub {
         entered.await.unwrap_or(Err(Full))
     }
 
-    /// Keeps room for `umd` to be shown of a user. Fails where the channel is full.
-    pub(crate) async fn reserve_seat(
+    /// Asks at once that room is kept for `umd` to be shown of a user, and waits for it when
+    /// polled. Fails where the channel is full.
+    pub(crate) fn reserve_seat(
         self: &Arc<Self>,
         channel: &Arc<str>,
-        uid: &Arc<str>,
+        uid: Arc<str>,
         umd: Umd,
-    ) -> Result<Reservation, Full> {
+    ) -> impl Future<Output = Result<Reservation, Full>> + Send + use<> {
         let (reply, reserved) = oneshot::channel();
-        self.submit_to(channel, Step::Reserve { uid: Arc::clone(uid), umd, reply });
-        reserved.await.unwrap_or(Err(Full))
+        self.submit_to(channel, Step::Reserve { uid, umd, reply });
+        async { reserved.await.unwrap_or(Err(Full)) }
     }
 
-    /// Shows what room was reserved for, if the subscription still exists, and tells the members.
-    pub(crate) async fn update_seat(
+    /// Shows what room was reserved for, if the subscription still exists; asks for it at once,
+    /// and waits until the members have been told when polled.
+    pub(crate) fn update_seat(
         self: &Arc<Self>,
         joined: &Joined,
         mut reservation: Reservation,
-    ) {
-        let (Some(seat), Some(reserved)) = (&joined.seat, reservation.ticket.take()) else {
-            return;
-        };
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (done, updated) = oneshot::channel();
-        let (uid, seat) = (Arc::clone(&seat.uid), seat.ticket);
-        self.submit(&reservation.room, Step::Update { uid, seat, reserved, done });
-        let _ = updated.await;
+        if let (Some(seat), Some(reserved)) = (&joined.seat, reservation.ticket.take()) {
+            let (uid, seat) = (Arc::clone(&seat.uid), seat.ticket);
+            self.submit(&reservation.room, Step::Update { uid, seat, reserved, done });
+        }
+        async {
+            let _ = updated.await;
+        }
     }
 
     /// Leaves a seat; the receiver hears when the members have been told. With `keep` the member
     /// stays for the grace period.
-    pub(super) fn leave_seat(
-        self: &Arc<Self>,
-        seat: &Seat,
-        keep: bool,
-    ) -> oneshot::Receiver<()> {
+    pub(super) fn leave_seat(self: &Arc<Self>, seat: &Seat, keep: bool) -> oneshot::Receiver<()> {
         let (done, left) = oneshot::channel();
         let keep = keep && !self.presence.grace.is_zero();
         let uid = Arc::clone(&seat.uid);
