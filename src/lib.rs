@@ -149,7 +149,7 @@ pub use auth::{
 pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, ChannelPage, ChannelQuery, ConnectionInfo,
-    ConnectionPage, ConnectionQuery, Error, History, HistoryMessage, HistoryQuery, Message,
+    ConnectionPage, ConnectionQuery, Error, History, HistoryMessage, HistoryQuery, Member, Message,
     Published, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, Stats,
 };
 pub use fanfare_storage as storage;

@@ -91,8 +91,10 @@ async fn build(
     keys: &Keys,
     storage: Arc<dyn Storage>,
 ) -> Result<Broker, Failure> {
-    let mut builder =
-        Broker::builder().shared_storage(storage).max_connection_age(options.max_connection_age.0);
+    let mut builder = Broker::builder()
+        .shared_storage(storage)
+        .max_connection_age(options.max_connection_age.0)
+        .presence_grace(options.presence_grace.0);
     for key in &keys.verifying {
         builder = builder.verifying_key(key.clone());
     }

@@ -113,6 +113,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME|off", env = "FANFARE_MAX_CONNECTION_AGE", default_value = "2h")]
     pub(crate) max_connection_age: MaxAge,
 
+    /// How long a member of a presence channel stays one after its connection was lost, such as 10s,
+    /// up to 1d; `off` for not at all.
+    #[arg(long, value_name = "TIME|off", env = "FANFARE_PRESENCE_GRACE", default_value = "off")]
+    pub(crate) presence_grace: Grace,
+
     /// What to write to stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", default_value = "warn")]
     pub(crate) log: LevelFilter,
@@ -196,6 +201,26 @@ impl FromStr for MaxAge {
     }
 }
 
+/// How long members stay whose connection was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grace(pub(crate) Duration);
+
+impl FromStr for Grace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Grace(Duration::ZERO));
+        }
+        const DAY: u64 = 24 * 60 * 60;
+        match seconds(text) {
+            Some(seconds @ 1..=DAY) => Ok(Grace(Duration::from_secs(seconds))),
+            Some(_) => Err("write a time from 1s to 1d, or off"),
+            None => Err("write a time with its units, such as 10s or 1m30s, or off"),
+        }
+    }
+}
+
 /// The sum of numbers with the units `d`, `h`, `m` and `s`.
 fn seconds(mut text: &str) -> Option<u64> {
     let mut sum = 0_u64;
@@ -260,6 +285,17 @@ mod tests {
         }
         assert!(age("99999999999999999999s").is_err());
         assert!(age("9999999999999999999d").is_err());
+    }
+
+    #[test]
+    fn graces() {
+        let grace = |text: &str| text.parse::<Grace>().map(|Grace(grace)| grace);
+        assert_eq!(grace("off"), Ok(Duration::ZERO));
+        assert_eq!(grace("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(grace("1d"), Ok(Duration::from_secs(24 * 60 * 60)));
+        for wrong in ["", "0s", "10", "25h", "2d", "99999999999999999999s"] {
+            assert!(grace(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

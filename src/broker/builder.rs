@@ -34,6 +34,7 @@ pub struct BrokerBuilder {
     mailbox_budget: usize,
     waiting_budget: usize,
     recovery: RecoveryLimits,
+    presence_grace: Duration,
     max_client_body: usize,
     max_server_body: usize,
 }
@@ -61,6 +62,7 @@ impl BrokerBuilder {
             mailbox_budget: 1 << 20,
             waiting_budget: 64 << 20,
             recovery: RecoveryLimits::default(),
+            presence_grace: Duration::ZERO,
             max_client_body: 256 << 10,
             max_server_body: 4 << 20,
         }
@@ -174,6 +176,15 @@ impl BrokerBuilder {
         self
     }
 
+    /// How long a member of a presence channel stays one after its connection has ended without
+    /// an unsubscribe, so that others see no leave and join where the user comes back in time, as
+    /// after a page is loaded again. Not at all by default; at most a day. A member that stays so
+    /// is in the lists of members, but its subscription counts no more.
+    pub fn presence_grace(mut self, grace: Duration) -> Self {
+        self.presence_grace = grace;
+        self
+    }
+
     /// Builds the broker, which asks its storage for the newest id that it knows, and for what is
     /// revoked.
     ///
@@ -209,7 +220,8 @@ impl BrokerBuilder {
             max_subscriptions: self.max_subscriptions,
         };
         let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
-        let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget);
+        let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget)
+            .with_presence_grace(self.presence_grace);
         let (bookings, bell) = Bookings::new(floor);
         let core = Arc::new(Core {
             settings: Settings {
@@ -255,6 +267,9 @@ impl BrokerBuilder {
         }
         if self.allowed_origins.iter().any(|origin| !is_origin(origin)) {
             return wrong("an allowed origin is like https://example.org, without a path");
+        }
+        if self.presence_grace > Duration::from_secs(24 * 60 * 60) {
+            return wrong("presence_grace must be at most a day");
         }
         if self.mailbox_budget < 16 << 10 {
             return wrong("max_queued_bytes must be at least 16,384 bytes");

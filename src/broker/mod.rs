@@ -23,13 +23,12 @@ mod message;
 mod metered;
 mod ordered;
 mod outgoing;
+mod presence;
 mod publish;
 mod recovery;
+mod relief;
 mod revoking;
 mod schedule;
-mod presence;
-mod recovery;
-mod relief;
 mod secrets;
 mod stats;
 mod subscribers;
@@ -40,7 +39,7 @@ mod umd;
 pub use builder::BrokerBuilder;
 pub use error::{BuildError, Error};
 pub use history::{History, HistoryMessage, HistoryQuery};
-pub use info::ChannelInfo;
+pub use info::{ChannelInfo, Member};
 pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
 pub use message::{Message, Published};
 pub use revoking::RevocationEffect;
@@ -251,7 +250,9 @@ fn unless_closed(error: fanfare_storage::Error) -> fanfare_storage::Result<()> {
 impl Core {
     pub(crate) fn channel_info(&self, channel: &str) -> Result<ChannelInfo, ProtocolError> {
         names::check_channel(channel)?;
-        Ok(ChannelInfo::new(channel, self.hub.subscriptions_count(channel)))
+        let count = self.hub.subscriptions_count(channel);
+        let members = names::is_presence(channel).then(|| self.hub.members(channel));
+        Ok(ChannelInfo::new(channel, count, members))
     }
 }
 

@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) enum Operation {
     ListMessages,
     PublishMessage,
+    GetChannelInfo,
+    UmdUpdate,
 }
 
 impl Operation {
@@ -22,6 +24,8 @@ impl Operation {
         match name {
             "listMessages" => Some(Self::ListMessages),
             "publishMessage" => Some(Self::PublishMessage),
+            "getChannelInfo" => Some(Self::GetChannelInfo),
+            "umdUpdate" => Some(Self::UmdUpdate),
             _ => None,
         }
     }
@@ -42,6 +46,8 @@ where
     match operation {
         Operation::ListMessages => list_messages(core, &connection, &fields).await,
         Operation::PublishMessage => publish_message(core, &connection, &fields).await,
+        Operation::GetChannelInfo => get_channel_info(core, &connection, &fields),
+        Operation::UmdUpdate => update_umd(core, &connection, &fields).await,
     }
 }
 
@@ -96,4 +102,26 @@ async fn publish_message(
         id: (tell_id && schedule.is_none()).then_some(settled.id),
         schedule,
     }))
+}
+
+fn get_channel_info(
+    core: &Core,
+    connection: &Connection,
+    fields: &Fields<'_>,
+) -> Result<Response<Body>, ProtocolError> {
+    let channel = fields.string(Field::Channel)?;
+    let channel = connection.session().lock().channel_info(channel.as_deref())?;
+    let info = core.channel_info(&channel)?;
+    Ok(answer::json_text(StatusCode::OK, info.to_json("channel")))
+}
+
+async fn update_umd(
+    core: &Arc<Core>,
+    connection: &Connection,
+    fields: &Fields<'_>,
+) -> Result<Response<Body>, ProtocolError> {
+    let now = core.clock.now();
+    let update = connection.session().lock().umd_update_over_http(now, fields)?;
+    core.update_umd(connection, update).await?;
+    Ok(answer::json_text(StatusCode::OK, b"{}".to_vec()))
 }

@@ -4,7 +4,6 @@ use super::body::Body;
 use super::{BoxError, answer, request};
 use crate::broker::{Core, secrets_equal};
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::json;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
@@ -59,9 +58,5 @@ pub(super) async fn cancel_schedule(
 /// `GET /channels/{name}`.
 pub(super) fn channel_info(core: &Core, name: &str) -> Result<Response<Body>, ProtocolError> {
     let info = core.channel_info(name)?;
-    let mut body = br#"{"name":"#.to_vec();
-    json::string(&mut body, info.name());
-    let count = format!(",\"subscriptionsCount\":{}}}", info.subscriptions_count());
-    body.extend_from_slice(count.as_bytes());
-    Ok(answer::json_text(StatusCode::OK, body))
+    Ok(answer::json_text(StatusCode::OK, info.to_json("name")))
 }

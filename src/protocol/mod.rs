@@ -6,6 +6,6 @@ pub(crate) mod fields;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod names;
-pub(crate) mod schedule;
 pub(crate) mod presence;
+pub(crate) mod schedule;
 pub(crate) mod store;
