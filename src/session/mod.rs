@@ -35,7 +35,7 @@ pub(crate) use history::HistoryScope;
 pub(crate) use publish::check_data_size;
 pub(crate) use subscribe::{single_use, used_before};
 pub(crate) use timers::TimerSettings;
-pub(crate) use umd::{Shown, UmdUpdate};
+pub(crate) use umd::UmdUpdate;
 
 use crate::auth::{Permissions, Token, TokenIdentity, Verifier};
 use crate::protocol::error::{Code, ProtocolError};

@@ -231,7 +231,7 @@ proptest! {
         prop_assert_eq!(found.subscribe, expected);
         prop_assert_eq!(found.get_info, granted(of("getInfo")));
         prop_assert_eq!(found.omit_from_sub_count, granted(of("omitFromSubCount")));
-        prop_assert_eq!(found.umd_update, granted(of("umdUpdate")));
+        prop_assert_eq!(found.umd_update == Decision::Granted, granted(of("umdUpdate")));
         let start = numbers(&of("historyStart")).into_iter().max();
         prop_assert_eq!(found.history_start, start.map(|start| start as u64));
 

@@ -6,6 +6,7 @@ mod lifetime;
 mod publishing;
 mod scheduling;
 mod subscribing;
+mod umd;
 
 use super::*;
 use crate::auth::{Algorithm, VerifyingKey};
@@ -57,6 +58,8 @@ struct Client {
     registrations: u32,
     /// What the last subscribe may recover.
     recovery: Option<Recovery>,
+    /// Whether presence channels have no room.
+    full: bool,
 }
 
 /// A publish that the session allowed.
@@ -97,6 +100,7 @@ impl Client {
             position: MessageId::first_at(now.wall),
             registrations: 0,
             recovery: None,
+            full: false,
         };
         for action in client.session.start("secret-1".into(), now) {
             client.perform(action);
@@ -160,7 +164,14 @@ impl Client {
         match action {
             Action::None => {}
             Action::Reply(event) => self.hear(&event),
+            Action::Join(join) if self.full => {
+                self.session.join_refused(&join.channel);
+                let code = Code::PresenceCapacityReached;
+                let error = ProtocolError::new(code, "there is no room");
+                self.hear(&Event::Error { channel: Some(join.written), error });
+            }
             Action::Join(join) => {
+                self.spent.extend(join.spend);
                 self.registrations += 1;
                 self.recovery = join.recovery;
                 let left = self.session.joined(&join.channel, self.registrations, self.position);
@@ -189,8 +200,28 @@ impl Client {
                 let action = self.session.token_used(fresh);
                 self.perform(action);
             }
+            Action::UpdateUmd(update) => {
+                let channel = update.written.clone();
+                if let Err(error) = self.update_umd(update) {
+                    self.hear(&Event::Error { channel, error });
+                }
+            }
             Action::Close(reason) => self.closed = Some(reason),
         }
+    }
+
+    /// Carries an update out in the order that [`UmdUpdate`] asks for.
+    fn update_umd(&mut self, update: UmdUpdate) -> Result<(), ProtocolError> {
+        if update.token.as_ref().is_some_and(|token| self.spent.contains(token)) {
+            return Err(used_before(Code::InvalidUmdToken));
+        }
+        let change = update.verdict?;
+        if self.full && !self.session.shown(&change).is_empty() {
+            return Err(ProtocolError::new(Code::PresenceCapacityReached, "there is no room"));
+        }
+        self.spent.extend(update.token);
+        self.session.set_umd(&change);
+        Ok(())
     }
 
     fn hear(&mut self, event: &Event) {
