@@ -10,6 +10,7 @@ mod control;
 mod limits;
 mod messaging;
 mod mounting;
+mod presence;
 mod recovery;
 mod scheduling;
 mod server;

@@ -43,7 +43,11 @@ fn list(members: &Members) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
-fn enter(members: &mut Members, uid: &Arc<str>, umd: Umd) -> Result<(Ticket, Option<Change>), Full> {
+fn enter(
+    members: &mut Members,
+    uid: &Arc<str>,
+    umd: Umd,
+) -> Result<(Ticket, Option<Change>), Full> {
     let ticket = members.reserve(uid, umd)?;
     let change = members.enter(uid, ticket);
     Ok((ticket, change))

@@ -1,0 +1,211 @@
+//! Protocol sections 6.1 and 7.4.
+
+use crate::client::{Client, backend};
+use crate::server::{Server, builder, until};
+use crate::token::{connect, now, sign};
+use http::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const CHANNEL: &str = "presence.room";
+
+fn member(uid: &str, umd: &Value) -> Value {
+    json!({"uid": uid, "umd": umd})
+}
+
+fn token(uid: &str, umd: &Value) -> String {
+    connect(&json!({"uid": uid, "umd": umd, "channels": {
+        "presence.*": {"subscribe": true, "getInfo": true, "messages": {"e": {"publish": true}}},
+    }}))
+}
+
+/// Connects and subscribes, and returns the members that it is told of.
+async fn join(server: &Server, uid: &str, umd: &Value) -> (Client, Value) {
+    let mut client = Client::connect(server, &token(uid, umd)).await;
+    client.send(&json!({"event": "hotsock.subscribe", "channel": CHANNEL})).await;
+    let confirmation = client.next().await;
+    assert_eq!(confirmation["event"], "hotsock.subscribed", "{confirmation}");
+    (client, confirmation["data"]["members"].clone())
+}
+
+async fn expect(client: &mut Client, event: &str, member: &Value, members: &Value) {
+    let expected = json!({
+        "event": event, "channel": CHANNEL, "data": {"member": member, "members": members},
+    });
+    assert_eq!(client.next().await, expected);
+}
+
+#[tokio::test]
+async fn section_6_1_members_are_told_of_each_other() {
+    let server = Server::start().await;
+    let (jim, pam) = (member("jim", &json!(null)), member("pam", &json!({"a": 1})));
+    let (mut first, members) = join(&server, "jim", &json!(null)).await;
+    assert_eq!(members, json!([jim]));
+    let (mut second, members) = join(&server, "pam", &json!({"a": 1})).await;
+    assert_eq!(members, json!([jim, pam]));
+    expect(&mut first, "hotsock.memberAdded", &pam, &members).await;
+
+    // Another connection of the same user adds nobody, but may show something else.
+    let (mut same, members) = join(&server, "pam", &json!({"a": 1})).await;
+    assert_eq!(members, json!([jim, pam]));
+    let newer = member("pam", &json!(2));
+    let (mut other, members) = join(&server, "pam", &json!(2)).await;
+    assert_eq!(members, json!([jim, newer]));
+    for client in [&mut first, &mut second, &mut same, &mut other] {
+        expect(client, "hotsock.memberUpdated", &newer, &members).await;
+    }
+
+    other.send(&json!({"event": "hotsock.unsubscribe", "channel": CHANNEL})).await;
+    assert_eq!(other.next().await["event"], "hotsock.unsubscribed");
+    for client in [&mut first, &mut second, &mut same] {
+        expect(client, "hotsock.memberUpdated", &pam, &json!([jim, pam])).await;
+    }
+    drop(second);
+    drop(same);
+    expect(&mut first, "hotsock.memberRemoved", &pam, &json!([jim])).await;
+    first.assert_silent().await;
+    other.assert_silent().await;
+}
+
+#[tokio::test]
+async fn section_6_1_presence_works_with_an_alias_and_by_itself() {
+    let server = Server::start().await;
+    let token = connect(&json!({"uid": "jim", "channels": {
+        CHANNEL: {"autoSubscribe": true, "alias": "room"},
+    }}));
+    let mut jim = Client::connect(&server, &token).await;
+    assert_eq!(
+        jim.next().await,
+        json!({
+            "event": "hotsock.subscribed", "channel": CHANNEL,
+            "data": {"autoSubscribed": true, "members": [{"uid": "jim", "umd": null}]},
+            "meta": {"channelAlias": "room", "uid": "jim", "umd": null},
+        })
+    );
+    jim.send(&json!({"event": "hotsock.unsubscribe", "channel": "room"})).await;
+    assert_eq!(jim.next().await["meta"]["channelAlias"], "room");
+    // Whoever has read that is a member no more.
+    assert_eq!(server.broker.channel_info(CHANNEL).unwrap().members(), []);
+}
+
+#[tokio::test]
+async fn section_6_1_a_full_channel_takes_nobody_more() {
+    let server = Server::start().await;
+    let large = json!("x".repeat(1_000));
+    let mut members = tokio::task::JoinSet::new();
+    let refused = loop {
+        let token = token(&format!("user {}", members.len()), &large);
+        let mut client = Client::connect(&server, &token).await;
+        client.send(&json!({"event": "hotsock.subscribe", "channel": CHANNEL})).await;
+        let answer = client.next().await;
+        if answer["event"] == "hotsock.error" {
+            break answer;
+        }
+        members.spawn(async move { while client.next_frame().await.is_some() {} });
+    };
+    assert_eq!(refused["channel"], CHANNEL);
+    assert_eq!(refused["error"]["code"], "PRESENCE_CHANNEL_CAPACITY_REACHED");
+    let info = server.broker.channel_info(CHANNEL).unwrap();
+    assert_eq!((info.members().len(), info.subscriptions_count()), (members.len(), members.len()));
+    let bytes = members.len() * member("user 10", &large).to_string().len();
+    assert!((102_400 - 2_000..=102_400 + 20).contains(&bytes), "{bytes}");
+}
+
+#[tokio::test]
+async fn section_9_and_10_channel_info_shows_the_members() {
+    let server = Server::start().await;
+    let (jim, _) = join(&server, "jim", &json!({"a": 1})).await;
+    let members = json!([{"uid": "jim", "umd": {"a": 1}}]);
+    let body = json!({"channel": CHANNEL});
+    assert_eq!(
+        jim.call(&server, "getChannelInfo", &body).await.json(),
+        json!({"channel": CHANNEL, "subscriptionsCount": 1, "members": members})
+    );
+    let path = format!("/channels/{CHANNEL}");
+    assert_eq!(
+        backend(&server, Method::GET, &path, &Value::Null).await.json(),
+        json!({"name": CHANNEL, "subscriptionsCount": 1, "members": members})
+    );
+    assert_eq!(
+        backend(&server, Method::GET, "/channels/presence.none", &Value::Null).await.json(),
+        json!({"name": "presence.none", "subscriptionsCount": 0, "members": []})
+    );
+    let info = server.broker.channel_info(CHANNEL).unwrap();
+    assert_eq!(info.members()[0].uid, "jim");
+    assert_eq!(info.members()[0].umd.as_deref(), Some(&br#"{"a":1}"#[..]));
+    let code = jim.call(&server, "getChannelInfo", &json!({"channel": "other"})).await.code();
+    assert_eq!(code, (403, "INFO_PERMISSION_DENIED".into()));
+}
+
+fn umd_token(more: &Value) -> String {
+    let mut claims = json!({"exp": now() + 3600, "scope": "umd", "uid": "jim"});
+    claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    sign(&claims)
+}
+
+#[tokio::test]
+async fn section_7_4_members_are_told_of_new_metadata() {
+    let server = Server::start().await;
+    let (mut jim, _) = join(&server, "jim", &json!(1)).await;
+    let (mut pam, _) = join(&server, "pam", &json!(1)).await;
+    jim.next().await;
+    let pam_is = member("pam", &json!(1));
+
+    let token = umd_token(&json!({"umd": 2, "channels": {CHANNEL: {"umdUpdate": true}}}));
+    let update =
+        json!({"event": "hotsock.umdUpdate", "channel": CHANNEL, "data": {"token": token}});
+    jim.send(&update).await;
+    let jim_is = member("jim", &json!(2));
+    for client in [&mut jim, &mut pam] {
+        let members = json!([jim_is, pam_is]);
+        expect(client, "hotsock.memberUpdated", &jim_is, &members).await;
+    }
+    // What changes nothing is told to nobody.
+    jim.send(&update).await;
+    jim.assert_silent().await;
+    jim.publish(CHANNEL, "e", &json!(null)).await;
+    assert_eq!(pam.next().await["meta"], json!({"uid": "jim", "umd": 2}));
+
+    let token = umd_token(&json!({"umd": null, "umdUpdate": true, "umdPropagate": true}));
+    let answer = jim.call(&server, "umdUpdate", &json!({"token": token})).await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
+    let jim_is = member("jim", &json!(null));
+    expect(&mut pam, "hotsock.memberUpdated", &jim_is, &json!([jim_is, pam_is])).await;
+    let code = jim.call(&server, "umdUpdate", &json!({"token": "rubbish"})).await.code();
+    assert_eq!(code, (400, "INVALID_UMD_TOKEN".into()));
+    let code = pam.call(&server, "umdUpdate", &json!({"token": token})).await.code();
+    assert_eq!(code, (400, "INVALID_UMD_TOKEN".into()));
+}
+
+#[tokio::test]
+async fn a_member_that_comes_back_within_the_grace_period_was_never_away() {
+    let server = Server::with(builder().presence_grace(Duration::from_secs(3600))).await;
+    let (mut pam, _) = join(&server, "pam", &json!(null)).await;
+    let (jim, _) = join(&server, "jim", &json!(1)).await;
+    pam.next().await;
+    drop(jim);
+    let info = || server.broker.channel_info(CHANNEL).unwrap();
+    until(|| info().subscriptions_count() == 1).await;
+    let (mut jim, members) = join(&server, "jim", &json!(1)).await;
+    assert_eq!(members.as_array().unwrap().len(), 2);
+    pam.assert_silent().await;
+    // Whoever unsubscribes is gone at once, and shutting down waits for nobody.
+    jim.send(&json!({"event": "hotsock.unsubscribe", "channel": CHANNEL})).await;
+    assert_eq!(pam.next().await["event"], "hotsock.memberRemoved");
+    drop(pam);
+    until(|| info().subscriptions_count() == 0).await;
+    assert_eq!(info().members().len(), 1);
+    drop(jim);
+    server.broker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_member_that_does_not_come_back_is_removed_after_the_grace_period() {
+    let server = Server::with(builder().presence_grace(Duration::from_millis(50))).await;
+    let (mut pam, _) = join(&server, "pam", &json!(null)).await;
+    let (jim, _) = join(&server, "jim", &json!(1)).await;
+    pam.next().await;
+    drop(jim);
+    let (jim, pam_is) = (member("jim", &json!(1)), member("pam", &json!(null)));
+    expect(&mut pam, "hotsock.memberRemoved", &jim, &json!([pam_is])).await;
+}
