@@ -152,9 +152,10 @@ impl Core {
     /// Ends a connection's subscriptions, once it is being closed.
     pub(crate) fn unsubscribe_all(&self, connection: &Connection) {
         let registrations = connection.session().lock().end();
+        // Who can't come back, or is not to, is a member no more.
+        let is_final = self.is_draining() || connection.mailbox().is_disconnected();
         for registration in &registrations {
-            // Who can't come back is not kept.
-            if self.is_draining() {
+            if is_final {
                 self.hub.leave(registration);
             } else {
                 self.hub.lose(registration);

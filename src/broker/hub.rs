@@ -208,10 +208,6 @@ impl Hub {
         channel.map(|channel| channel.subscribers())
     }
 
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
-    }
-
     /// Waits until all that was published has been stored and delivered, or given up.
     pub(crate) async fn settled(&self) {
         drop(self.reserve(self.waiting_budget).await);

@@ -193,7 +193,7 @@ impl Broker {
         let more = page.len() > limit;
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|(name, _)| name.to_string());
-        let channels = page.iter().map(|(name, count)| ChannelInfo::new(name, *count)).collect();
+        let channels = page.iter().map(|(name, count)| self.core.info_of(name, *count)).collect();
         ChannelPage { channels, next }
     }
 }

@@ -223,6 +223,11 @@ impl Mailbox {
         is_first
     }
 
+    /// Whether the host ended the connection.
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.state.lock().closing == Some(CloseReason::Disconnected)
+    }
+
     #[cfg(test)]
     pub(crate) fn drain(&self) -> (Vec<Frame>, Option<CloseReason>) {
         let mut frames = FrameQueue::default();

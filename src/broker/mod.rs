@@ -250,9 +250,12 @@ fn unless_closed(error: fanfare_storage::Error) -> fanfare_storage::Result<()> {
 impl Core {
     pub(crate) fn channel_info(&self, channel: &str) -> Result<ChannelInfo, ProtocolError> {
         names::check_channel(channel)?;
-        let count = self.hub.subscriptions_count(channel);
+        Ok(self.info_of(channel, self.hub.subscriptions_count(channel)))
+    }
+
+    fn info_of(&self, channel: &str, subscriptions_count: usize) -> ChannelInfo {
         let members = names::is_presence(channel).then(|| self.hub.members(channel));
-        Ok(ChannelInfo::new(channel, count, members))
+        ChannelInfo::new(channel, subscriptions_count, members)
     }
 }
 

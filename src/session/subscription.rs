@@ -73,10 +73,6 @@ impl<R> Subscriptions<R> {
         self.by_channel.iter_mut().map(|(channel, subscription)| (channel, &mut **subscription))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Subscription<R>)> {
-        self.by_channel.iter_mut()
-    }
-
     pub(super) fn insert(&mut self, channel: Arc<str>, subscription: Subscription<R>) {
         self.by_channel.insert(channel, Box::new(subscription));
     }

@@ -7,6 +7,7 @@ mod ending;
 mod faulty;
 mod held;
 mod order;
+mod presence;
 mod publishing;
 mod recovery;
 mod scheduling;
