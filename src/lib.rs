@@ -150,7 +150,8 @@ pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelInfo, ChannelPage, ChannelQuery, ConnectionInfo,
     ConnectionPage, ConnectionQuery, Error, History, HistoryMessage, HistoryQuery, Member, Message,
-    Published, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, Stats,
+    Published, Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules,
+    Stats,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};

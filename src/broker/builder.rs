@@ -6,6 +6,7 @@ use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::hub::Hub;
 use super::metered::{MeteredStorage, StorageUse};
+use super::reaction::ReactionLimits;
 use super::recovery::{Recoveries, RecoveryLimits};
 use super::schedule::{self, Bookings};
 use super::{Broker, keep};
@@ -37,6 +38,7 @@ pub struct BrokerBuilder {
     presence_grace: Duration,
     max_client_body: usize,
     max_server_body: usize,
+    reactions: ReactionLimits,
 }
 
 /// Shows no keys.
@@ -65,6 +67,7 @@ impl BrokerBuilder {
             presence_grace: Duration::ZERO,
             max_client_body: 256 << 10,
             max_server_body: 4 << 20,
+            reactions: ReactionLimits::default(),
         }
     }
 
@@ -185,6 +188,19 @@ impl BrokerBuilder {
         self
     }
 
+    /// How many different reactions one message may have; 100 by default. One that would be more
+    /// is refused (protocol section 7.2).
+    pub fn max_reactions_per_message(mut self, number: usize) -> Self {
+        self.reactions.per_message = number;
+        self
+    }
+
+    /// How many reactions one user may have on one message; 20 by default.
+    pub fn max_reactions_per_user(mut self, number: usize) -> Self {
+        self.reactions.per_user = number;
+        self
+    }
+
     /// Builds the broker, which asks its storage for the newest id that it knows, and for what is
     /// revoked.
     ///
@@ -231,6 +247,7 @@ impl BrokerBuilder {
                 mailbox_budget: self.mailbox_budget,
                 max_client_body: self.max_client_body,
                 max_server_body: self.max_server_body,
+                reactions: self.reactions,
             },
             hub: Arc::new(hub),
             storage,

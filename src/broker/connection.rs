@@ -111,6 +111,7 @@ impl Core {
                     mailbox.push(farewell.to_frame());
                 }))
             }
+            Action::React(request) => Some(self.react_for(connection, request)),
             Action::Publish(request) => self.publish_for(connection, request),
             Action::UseToken(use_of) => {
                 Some(Box::pin(Arc::clone(self).use_token(Arc::clone(connection), use_of)))

@@ -7,6 +7,7 @@ use super::connections::Connections;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::metered::StorageUse;
+use super::reaction::ReactionLimits;
 use super::recovery::Recoveries;
 use super::schedule::Bookings;
 use super::secrets;
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) mailbox_budget: usize,
     pub(crate) max_client_body: usize,
     pub(crate) max_server_body: usize,
+    pub(crate) reactions: ReactionLimits,
 }
 
 pub(crate) struct Core {

@@ -6,7 +6,10 @@ use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::json;
 use crate::session::HistoryScope;
-use fanfare_storage::{ListedMessage, MessageId, MessageQuery, Order, ReactionDetail};
+use fanfare_storage::{
+    ListedMessage, MessageId, MessageQuery, Order, Reaction, ReactionCount, ReactionDetail,
+};
+use std::collections::BTreeMap;
 
 const MAX_MESSAGES: usize = 100;
 /// Of the elements' JSON.
@@ -18,20 +21,20 @@ pub(crate) struct ListRequest {
     order: Order,
     /// `after` in ascending order, `before` in descending: the other one is not looked at.
     beyond: Option<MessageId>,
+    reactions: ReactionDetail,
 }
 
 impl ListRequest {
     pub(crate) fn parse(fields: &Fields<'_>) -> Result<Self, ProtocolError> {
         let reverse = fields.flag(Field::Reverse)?;
-        // Checked, since a wrong type is an error wherever it is, though no message has
-        // reactions yet.
-        fields.flag(Field::ExpandReactions)?;
+        let expand = fields.flag(Field::ExpandReactions)?;
+        let reactions = if expand { ReactionDetail::All } else { ReactionDetail::Counts };
         let (order, field) = if reverse {
             (Order::Descending, Field::Before)
         } else {
             (Order::Ascending, Field::After)
         };
-        Ok(Self { order, beyond: message_id(fields, field)? })
+        Ok(Self { order, beyond: message_id(fields, field)?, reactions })
     }
 }
 
@@ -62,7 +65,7 @@ impl Core {
             .messages(&scope.channel, query)
             .await
             .map_err(|error| unreadable(&error))?;
-        Ok(write_page(&scope.channel, &page.messages))
+        Ok(write_page(&scope.channel, &page.messages, request.reactions))
     }
 
     /// `None` where the range is empty.
@@ -82,13 +85,13 @@ impl Core {
             order: request.order,
             max_messages: MAX_MESSAGES,
             max_bytes: MAX_BYTES,
-            reactions: ReactionDetail::None,
+            reactions: request.reactions,
             now: self.clock.now().wall,
         })
     }
 }
 
-fn write_page(channel: &str, messages: &[ListedMessage]) -> Vec<u8> {
+fn write_page(channel: &str, messages: &[ListedMessage], reactions: ReactionDetail) -> Vec<u8> {
     let mut out = br#"{"messages":["#.to_vec();
     let start = out.len();
     for (index, listed) in messages.iter().enumerate() {
@@ -96,7 +99,7 @@ fn write_page(channel: &str, messages: &[ListedMessage]) -> Vec<u8> {
         if index > 0 {
             out.push(b',');
         }
-        write_element(&mut out, channel, listed);
+        write_element(&mut out, channel, listed, reactions);
         // The comma is no part of an element. A first element always fits.
         if out.len() - start - index > MAX_BYTES && index > 0 {
             out.truncate(before);
@@ -107,7 +110,12 @@ fn write_page(channel: &str, messages: &[ListedMessage]) -> Vec<u8> {
     out
 }
 
-fn write_element(out: &mut Vec<u8>, channel: &str, listed: &ListedMessage) {
+fn write_element(
+    out: &mut Vec<u8>,
+    channel: &str,
+    listed: &ListedMessage,
+    reactions: ReactionDetail,
+) {
     let message = &listed.message;
     out.extend_from_slice(br#"{"id":""#);
     let mut id = [0; MessageId::TEXT_LEN];
@@ -122,5 +130,48 @@ fn write_element(out: &mut Vec<u8>, channel: &str, listed: &ListedMessage) {
     let author = message.author.as_ref();
     let uid = author.and_then(|author| author.uid.as_deref());
     json::meta(out, uid, author.and_then(|author| author.umd.as_deref()));
+    match reactions {
+        ReactionDetail::All => write_expanded(out, &listed.reactions),
+        _ => write_counts(out, &listed.reaction_counts),
+    }
+    out.push(b'}');
+}
+
+/// `"reactions":{"👍":{"count":2}}`, left out where there are none.
+fn write_counts(out: &mut Vec<u8>, counts: &[ReactionCount]) {
+    for (index, ReactionCount { reaction, count }) in counts.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { br#","reactions":{"# } else { b"," });
+        json::string(out, reaction);
+        out.extend_from_slice(format!(r#":{{"count":{count}}}"#).as_bytes());
+    }
+    if !counts.is_empty() {
+        out.push(b'}');
+    }
+}
+
+/// As [`write_counts`], each with who gave it; `{}` where there are none.
+fn write_expanded(out: &mut Vec<u8>, reactions: &[Reaction]) {
+    let mut by_value = BTreeMap::<&str, Vec<&Reaction>>::new();
+    for reaction in reactions {
+        by_value.entry(&reaction.reaction).or_default().push(reaction);
+    }
+    out.extend_from_slice(br#","reactions":{"#);
+    for (index, (value, items)) in by_value.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json::string(out, value);
+        out.extend_from_slice(format!(r#":{{"count":{},"items":["#, items.len()).as_bytes());
+        for (index, reaction) in items.into_iter().enumerate() {
+            out.extend_from_slice(if index == 0 { br#"{"uid":"# } else { br#",{"uid":"# });
+            json::string(out, &reaction.uid);
+            if let Some(umd) = &reaction.umd {
+                out.extend_from_slice(br#","umd":"#);
+                out.extend_from_slice(umd);
+            }
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+    }
     out.push(b'}');
 }

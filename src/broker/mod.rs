@@ -25,6 +25,7 @@ mod ordered;
 mod outgoing;
 mod presence;
 mod publish;
+mod reaction;
 mod recovery;
 mod relief;
 mod revoking;
@@ -42,6 +43,7 @@ pub use history::{History, HistoryMessage, HistoryQuery};
 pub use info::{ChannelInfo, Member};
 pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
 pub use message::{Message, Published};
+pub use reaction::Reaction;
 pub use revoking::RevocationEffect;
 pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 pub use stats::Stats;
@@ -54,12 +56,14 @@ pub(crate) use listing::ListRequest;
 pub(crate) use mailbox::Mail;
 pub(crate) use outgoing::{Draft, Refusal};
 pub(crate) use publish::Begun;
+pub(crate) use reaction::HostReaction;
 pub(crate) use schedule::Task;
 pub(crate) use secrets::equal as secrets_equal;
 
 use crate::http::BrokerService;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::names;
+use crate::session::ReactionAction;
 use fanfare_storage::MessageId;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -181,6 +185,60 @@ impl Broker {
     /// Fails where the storage does.
     pub async fn cancel_schedule(&self, id: MessageId) -> Result<bool, Error> {
         self.core.cancel_schedule(id).await.map_err(Error::storage)
+    }
+
+    /// Gives a reaction to a stored message in the name of a user, without permission checks
+    /// (protocol sections 7.2 and 10), and returns whether the user had not given it before.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the channel's name or the reaction is invalid, the message is not there or has
+    /// as many reactions as it may have ([`BrokerBuilder::max_reactions_per_message`],
+    /// [`max_reactions_per_user`](BrokerBuilder::max_reactions_per_user)), the storage fails, or
+    /// the broker shuts down.
+    pub async fn add_reaction(
+        &self,
+        channel: &str,
+        message: MessageId,
+        reaction: Reaction,
+    ) -> Result<bool, Error> {
+        let change = reaction.check(message, ReactionAction::Add)?;
+        self.react(channel, change).await
+    }
+
+    /// Takes a user's reaction back, and returns whether it was there. The user's metadata is
+    /// only told to subscribers.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_reaction`](Self::add_reaction), but for the limits.
+    pub async fn remove_reaction(
+        &self,
+        channel: &str,
+        message: MessageId,
+        reaction: Reaction,
+    ) -> Result<bool, Error> {
+        let change = reaction.check(message, ReactionAction::Remove)?;
+        self.react(channel, change).await
+    }
+
+    async fn react(&self, channel: &str, change: HostReaction) -> Result<bool, Error> {
+        names::check_channel(channel)?;
+        self.core.react_for_host(&channel.into(), &change).await.map_err(Error::from)
+    }
+
+    /// A message's reactions, in the order in which they were given.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the channel's name is invalid, the message is not there, or the storage fails.
+    pub async fn reactions(
+        &self,
+        channel: &str,
+        message: MessageId,
+    ) -> Result<Vec<Reaction>, Error> {
+        names::check_channel(channel)?;
+        self.core.reactions(channel, message).await.map_err(Error::from)
     }
 
     /// A page of a channel's stored messages that have not expired.

@@ -45,6 +45,10 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
+    pub(crate) fn new(channel: Arc<str>, event: &str, pending: Pending) -> Self {
+        Self { channel, event: event.into(), schedule: None, pending }
+    }
+
     /// What became of it, once it is in storage where it has to be.
     pub(crate) async fn published(self) -> Result<Published, ProtocolError> {
         let settled = self.pending.settled().await.map_err(Refusal::to_error)?;

@@ -6,6 +6,7 @@ use super::{BoxError, answer, request};
 use crate::broker::{Connection, Core, Draft, ListRequest, Refusal, Task};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
+use crate::session::{REACTION, message_id};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     ListMessages,
+    ListReactions,
     PublishMessage,
     GetChannelInfo,
     UmdUpdate,
@@ -23,6 +25,7 @@ impl Operation {
     pub(super) fn by_name(name: &str) -> Option<Self> {
         match name {
             "listMessages" => Some(Self::ListMessages),
+            "listReactions" => Some(Self::ListReactions),
             "publishMessage" => Some(Self::PublishMessage),
             "getChannelInfo" => Some(Self::GetChannelInfo),
             "umdUpdate" => Some(Self::UmdUpdate),
@@ -45,6 +48,7 @@ where
     let fields = Fields::parse_bytes(&body)?;
     match operation {
         Operation::ListMessages => list_messages(core, &connection, &fields).await,
+        Operation::ListReactions => list_reactions(core, &connection, &fields).await,
         Operation::PublishMessage => publish_message(core, &connection, &fields).await,
         Operation::GetChannelInfo => get_channel_info(core, &connection, &fields),
         Operation::UmdUpdate => update_umd(core, &connection, &fields).await,
@@ -74,6 +78,18 @@ async fn list_messages(
     Ok(answer::json_text(StatusCode::OK, body))
 }
 
+async fn list_reactions(
+    core: &Core,
+    connection: &Connection,
+    fields: &Fields<'_>,
+) -> Result<Response<Body>, ProtocolError> {
+    let channel = fields.string(Field::Channel)?;
+    let message = message_id(fields)?;
+    let scope = connection.session().lock().history_scope(channel.as_deref())?;
+    let body = core.list_reactions(&scope, message).await?;
+    Ok(answer::json_text(StatusCode::OK, body))
+}
+
 async fn publish_message(
     core: &Core,
     connection: &Connection,
@@ -83,6 +99,9 @@ async fn publish_message(
         return Err(crate::broker::shutting_down());
     }
     let tell_id = fields.flag(Field::EagerIdGeneration)?;
+    if fields.string(Field::Event)?.as_deref() == Some(REACTION) {
+        return react(core, connection, fields, tell_id).await;
+    }
     let now = core.clock.now();
     let request = connection.session().lock().publish_over_http(now, fields)?;
     let channel = Arc::clone(&request.channel);
@@ -124,4 +143,21 @@ async fn update_umd(
     let update = connection.session().lock().umd_update_over_http(now, fields)?;
     core.update_umd(connection, update).await?;
     Ok(answer::json_text(StatusCode::OK, b"{}".to_vec()))
+}
+
+async fn react(
+    core: &Core,
+    connection: &Connection,
+    fields: &Fields<'_>,
+    tell_id: bool,
+) -> Result<Response<Body>, ProtocolError> {
+    let channel = fields.string(Field::Channel)?;
+    let request = connection.session().lock().react(fields, channel.as_deref())?;
+    let id = core.react_over_http(connection, &request).await?;
+    Ok(answer::accepted(&Accepted {
+        channel: (*request.channel).into(),
+        event: REACTION.into(),
+        id: tell_id.then_some(id),
+        schedule: None,
+    }))
 }

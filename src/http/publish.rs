@@ -3,11 +3,13 @@
 
 use super::answer::{self, Accepted};
 use super::body::Body;
-use crate::broker::{Begun, Core, Message, Published};
+use crate::broker::{Begun, Core, HostReaction, Message, Published};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::write_error;
 use crate::protocol::fields::{Field, Fields};
+use crate::protocol::names;
 use crate::protocol::store::StoreFor;
+use crate::session::{REACTION, reaction_data};
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -61,8 +63,24 @@ async fn begin(core: &Core, fields: &Fields<'_>) -> Result<Started, ProtocolErro
         ProtocolError::new(Code::InvalidChannelName, "the field \"channel\" is missing")
     })?;
     let tells_id = fields.flag(Field::EagerIdGeneration)?;
+    if event == REACTION {
+        let begun = begin_reaction(core, fields, &channel).await?;
+        return Ok(Started { begun, tells_id });
+    }
     let begun = core.begin(message(fields, &channel, &event)?).await?;
     Ok(Started { begun, tells_id })
+}
+
+async fn begin_reaction(
+    core: &Core,
+    fields: &Fields<'_>,
+    channel: &str,
+) -> Result<Begun, ProtocolError> {
+    names::check_channel(channel)?;
+    let reaction = HostReaction::parse(&reaction_data(fields)?)?;
+    let channel = channel.into();
+    let pending = core.begin_reaction(&channel, &reaction).await?;
+    Ok(Begun::new(channel, REACTION, pending))
 }
 
 fn event<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, ProtocolError> {

@@ -51,6 +51,10 @@ fields! {
     Uid "uid",
     IssuedBefore "issuedBefore",
     ExpiresAt "expiresAt",
+    MessageId "messageId",
+    Reaction "reaction",
+    Action "action",
+    Umd "umd",
 }
 
 /// The known fields of one object. Of a repeated name the last counts, as in JavaScript; unknown

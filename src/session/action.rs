@@ -1,5 +1,6 @@
 //! What a session wants done.
 
+use super::reaction::ReactionRequest;
 use super::umd::UmdUpdate;
 use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
@@ -25,6 +26,9 @@ pub(crate) enum Action<'a, R = ()> {
     Join(Join),
     /// End a registration, then say that it ended.
     Leave(Leave<R>),
+    /// Look at the message reacted to, ask [`Session::may_react`](super::Session::may_react), and
+    /// give or take the reaction.
+    React(ReactionRequest),
     /// Publish a message.
     Publish(PublishRequest<'a>),
     /// Change the user's metadata.

@@ -23,6 +23,7 @@ mod control;
 mod history;
 mod info;
 mod publish;
+mod reaction;
 mod subscribe;
 mod subscription;
 #[cfg(test)]
@@ -33,6 +34,9 @@ mod umd;
 pub(crate) use action::{Action, CloseReason, Join, Observer, PublishRequest, Recovery, UseToken};
 pub(crate) use history::HistoryScope;
 pub(crate) use publish::check_data_size;
+pub(crate) use reaction::{
+    REACTION, Reacting, ReactionAction, ReactionRequest, check_reaction, message_id, reaction_data,
+};
 pub(crate) use subscribe::{single_use, used_before};
 pub(crate) use timers::TimerSettings;
 pub(crate) use umd::UmdUpdate;
@@ -161,6 +165,7 @@ impl<R> Session<R> {
             "subscribe" => self.subscribe(now, fields, channel.as_deref()),
             "unsubscribe" => self.unsubscribe(channel.as_deref()),
             "umdUpdate" => self.umd_update(now, fields, channel.as_deref()).map(Action::UpdateUmd),
+            "messageReaction" => self.react(fields, channel.as_deref()).map(Action::React),
             "ping" => Ok(Action::Reply(Event::Pong)),
             "pong" => Ok(Action::None),
             "heartbeat" => {

@@ -64,7 +64,11 @@ impl<R> Session<R> {
 
     /// The channel that a name means, what may be done with an event there, and whether the
     /// connection is subscribed to it.
-    fn message_grants(&mut self, written: &str, event: &str) -> (Arc<str>, MessageGrants, bool) {
+    pub(super) fn message_grants(
+        &mut self,
+        written: &str,
+        event: &str,
+    ) -> (Arc<str>, MessageGrants, bool) {
         let real = self.resolve(written, None);
         let active = self.subscriptions.active(&real).map(|(channel, _)| Arc::clone(channel));
         let channel = active.clone().unwrap_or_else(|| Arc::from(&*real));

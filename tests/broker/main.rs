@@ -11,6 +11,7 @@ mod limits;
 mod messaging;
 mod mounting;
 mod presence;
+mod reactions;
 mod recovery;
 mod scheduling;
 mod server;

@@ -125,10 +125,11 @@ async fn across_a_restart<S: Storage>(open: impl Fn(&Path) -> S) {
     let dir = tempfile::tempdir().unwrap();
     let start = async || {
         let storage: Arc<dyn Storage> = Arc::new(open(dir.path()));
-        Server::with(builder().shared_storage(storage)).await
+        let held = Arc::downgrade(&storage);
+        (Server::with(builder().shared_storage(storage)).await, held)
     };
     let message = |data: u64| Message::new("room", "e").data(&data);
-    let first = start().await;
+    let (first, held) = start().await;
     let far = Timestamp::now() + Duration::from_secs(3_600);
     let publish = async |message: Message| first.broker.publish(message).await.unwrap();
     let waits = publish(message(1).store_forever().schedule_at(far)).await;
@@ -136,9 +137,13 @@ async fn across_a_restart<S: Storage>(open: impl Fn(&Path) -> S) {
     let original = publish(message(2).deduplication_id("d")).await;
     first.broker.shutdown().await.unwrap();
     drop(first);
+    // A task that was at work may hold the store a moment longer.
+    while held.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     let_its_time_pass(&open(dir.path()), passes.id()).await;
 
-    let second = start().await;
+    let (second, _) = start().await;
     let history = async || {
         let page = second.broker.history("room", HistoryQuery::default()).await.unwrap();
         page.messages.iter().map(|one| one.data.to_vec()).collect::<Vec<_>>()

@@ -4,6 +4,7 @@ mod aliases;
 mod control;
 mod lifetime;
 mod publishing;
+mod reacting;
 mod scheduling;
 mod subscribing;
 mod umd;
@@ -50,6 +51,7 @@ struct Client {
     /// What the server said and the client has not looked at.
     said: Vec<Value>,
     published: Vec<Published>,
+    reactions: Vec<ReactionRequest>,
     left: Vec<u32>,
     closed: Option<CloseReason>,
     spent: HashSet<TokenUse>,
@@ -94,6 +96,7 @@ impl Client {
             now,
             said: Vec::new(),
             published: Vec::new(),
+            reactions: Vec::new(),
             left: Vec::new(),
             closed: None,
             spent: HashSet::new(),
@@ -192,6 +195,7 @@ impl Client {
                 retention: request.retention,
                 due: request.due,
             }),
+            Action::React(request) => self.reactions.push(request),
             Action::UseToken(UseToken { token, spend }) => {
                 let fresh = !self.spent.contains(&token);
                 if spend {

@@ -1,0 +1,301 @@
+//! Reactions: given by clients and by the host, and listed (protocol section 7.2).
+
+use super::connection::{Connection, Wait};
+use super::core::{Core, shutting_down};
+use super::history::unreadable;
+use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
+use super::publish::Pending;
+use super::subscribers::ConnectionKey;
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Event;
+use crate::protocol::fields::{Field, Fields};
+use crate::protocol::frame::UnstampedFrame;
+use crate::protocol::{json, names};
+use crate::session::{HistoryScope, Reacting, ReactionAction, ReactionRequest, check_reaction};
+use bytes::Bytes;
+use fanfare_storage::{
+    AddReaction, MessageId, MessageQuery, Order, Outcome, Reaction as StoredReaction,
+    ReactionDetail, RemoveReaction,
+};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// How many reactions there may be; see [`BrokerBuilder`](crate::BrokerBuilder).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReactionLimits {
+    /// Different ones on a message.
+    pub(crate) per_message: usize,
+    /// Of one user on a message.
+    pub(crate) per_user: usize,
+}
+
+impl Default for ReactionLimits {
+    fn default() -> Self {
+        Self { per_message: 100, per_user: 20 }
+    }
+}
+
+/// A reaction that a user gave to a message; see [`Broker::reactions`](crate::Broker::reactions).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reaction {
+    /// The reaction, such as an emoji.
+    pub reaction: String,
+    /// Who gave it.
+    pub uid: String,
+    /// Their metadata when they did, JSON text.
+    pub umd: Option<Bytes>,
+}
+
+impl Reaction {
+    /// A reaction of a user's: 1 to 100 bytes, not blank, without `#`; the uid has 1 to 128
+    /// characters.
+    ///
+    /// ```
+    /// use fanfare::Reaction;
+    /// let thumbs_up = Reaction::new("👍", "jim").raw_umd(r#"{"name":"Jim"}"#);
+    /// ```
+    #[must_use]
+    pub fn new(reaction: impl Into<String>, uid: impl Into<String>) -> Self {
+        Self { reaction: reaction.into(), uid: uid.into(), umd: None }
+    }
+
+    /// Sets the user's metadata, JSON text of at most 1,024 bytes.
+    #[must_use]
+    pub fn raw_umd(mut self, json: impl Into<String>) -> Self {
+        self.umd = Some(json.into().into());
+        self
+    }
+
+    pub(super) fn check(
+        self,
+        message: MessageId,
+        action: ReactionAction,
+    ) -> Result<HostReaction, ProtocolError> {
+        check_reaction(&self.reaction)?;
+        check_user(&self.uid, self.umd.as_deref())?;
+        let reacting = Reacting { message, reaction: self.reaction.into(), action };
+        Ok(HostReaction { reacting, uid: self.uid, umd: self.umd })
+    }
+}
+
+/// What the host does in the name of a user, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct HostReaction {
+    reacting: Reacting,
+    uid: String,
+    umd: Option<Bytes>,
+}
+
+impl HostReaction {
+    /// Reads `data` of `POST /publish` (protocol section 10).
+    pub(crate) fn parse(data: &Fields<'_>) -> Result<Self, ProtocolError> {
+        let reacting = Reacting::parse(data)?;
+        let uid = data.string(Field::Uid)?.unwrap_or_default().into_owned();
+        let umd = data.raw(Field::Umd).map(RawValue::get).filter(|umd| *umd != "null");
+        let umd = umd.map(|umd| Bytes::copy_from_slice(umd.as_bytes()));
+        check_user(&uid, umd.as_deref())?;
+        Ok(Self { reacting, uid, umd })
+    }
+}
+
+fn check_user(uid: &str, umd: Option<&[u8]>) -> Result<(), ProtocolError> {
+    let wrong = |message: &'static str| Err(ProtocolError::new(Code::InvalidMessage, message));
+    if uid.is_empty() || names::longer_than(uid, names::MAX_UID_CHARS) {
+        return wrong("the field \"uid\" must be a string of 1 to 128 characters");
+    }
+    match umd {
+        Some(umd) if umd.len() > names::MAX_UMD_BYTES => {
+            wrong("the field \"umd\" must be at most 1024 bytes of JSON")
+        }
+        Some(umd) if serde_json::from_slice::<&RawValue>(umd).is_err() => {
+            wrong("the field \"umd\" must be JSON")
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<StoredReaction> for Reaction {
+    fn from(StoredReaction { reaction, uid, umd, .. }: StoredReaction) -> Self {
+        Self { reaction, uid, umd }
+    }
+}
+
+impl Core {
+    /// Carries out a client's reaction. The connection's next command waits until this one has
+    /// its place, so that an `add` and a `remove` keep their order.
+    pub(super) fn react_for(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        request: ReactionRequest,
+    ) -> Wait {
+        let (core, connection) = (Arc::clone(self), Arc::clone(connection));
+        Box::pin(async move {
+            let mailbox = Arc::clone(connection.mailbox());
+            match core.check_target(&connection, &request).await {
+                Ok(()) => {
+                    let draft = core.reaction_of_client(connection.key(), &request);
+                    let settle = Settle::Connection { mailbox, written: request.written };
+                    let permit = core.hub.reserve(draft.size()).await;
+                    core.hub.publish(&request.channel, draft.outgoing(settle, permit));
+                }
+                Err(error) => {
+                    let channel = Some(request.written);
+                    mailbox.push(Event::Error { channel, error }.to_frame());
+                }
+            }
+        })
+    }
+
+    /// As [`react_for`](Self::react_for), for the client HTTP API, which waits for the outcome.
+    pub(crate) async fn react_over_http(
+        &self,
+        connection: &Connection,
+        request: &ReactionRequest,
+    ) -> Result<MessageId, ProtocolError> {
+        self.check_target(connection, request).await?;
+        let draft = self.reaction_of_client(connection.key(), request);
+        let pending = self.enqueue(&request.channel, draft).await;
+        pending.settled().await.map(|settled| settled.id).map_err(Refusal::to_error)
+    }
+
+    /// Looks at the message reacted to, whose event decides whether that may be.
+    async fn check_target(
+        &self,
+        connection: &Connection,
+        request: &ReactionRequest,
+    ) -> Result<(), ProtocolError> {
+        let id = request.reacting.message;
+        let query = MessageQuery {
+            from: id,
+            to: id,
+            order: Order::Ascending,
+            max_messages: 1,
+            max_bytes: usize::MAX,
+            reactions: ReactionDetail::None,
+            now: self.clock.now().wall,
+        };
+        let page = self.storage.messages(&request.channel, query).await;
+        let page = page.map_err(|error| unreadable(&error))?;
+        let target = page.messages.first().ok_or_else(|| Refusal::MessageNotFound.to_error())?;
+        connection.session().lock().may_react(request, &target.message.event)
+    }
+
+    fn reaction_of_client(&self, sender: ConnectionKey, request: &ReactionRequest) -> Draft {
+        let except = (!request.echo).then_some(sender);
+        let user = (&*request.uid, request.meta.umd.clone());
+        self.reaction_draft(&request.channel, &request.reacting, user, except)
+    }
+
+    /// A reaction as it goes through its channel. The announcement has exactly the fields that
+    /// section 7.2 names, whatever came along in the request.
+    fn reaction_draft(
+        &self,
+        channel: &str,
+        reacting: &Reacting,
+        (uid, umd): (&str, Option<Bytes>),
+        except: Option<ConnectionKey>,
+    ) -> Draft {
+        let Reacting { message, reaction, action } = reacting;
+        let (event, name) = match action {
+            ReactionAction::Add => ("hotsock.messageReactionAdded", "add"),
+            ReactionAction::Remove => ("hotsock.messageReactionRemoved", "remove"),
+        };
+        let mut data = format!(r#"{{"messageId":"{message}","reaction":"#).into_bytes();
+        json::string(&mut data, reaction);
+        data.extend_from_slice(format!(r#","action":"{name}"}}"#).as_bytes());
+        let mut meta = Vec::with_capacity(64);
+        json::meta(&mut meta, Some(uid), umd.as_deref());
+        let change = match action {
+            ReactionAction::Add => Change::AddReaction(AddReaction {
+                message: *message,
+                reaction: StoredReaction {
+                    reaction: reaction.to_string(),
+                    uid: uid.to_owned(),
+                    umd,
+                    id: MessageId::MIN,
+                    created_at: self.clock.now().wall,
+                    context: Bytes::new(),
+                },
+                max_per_message: self.settings.reactions.per_message,
+                max_per_user: self.settings.reactions.per_user,
+            }),
+            ReactionAction::Remove => Change::RemoveReaction(RemoveReaction {
+                message: *message,
+                reaction: reaction.to_string(),
+                uid: uid.to_owned(),
+                id: MessageId::MIN,
+            }),
+        };
+        Draft {
+            frame: UnstampedFrame::message(channel, event, &data, Some(&meta)),
+            audience: Audience::AllBut(except),
+            write: Some(PendingWrite { change, fulfils: None }),
+        }
+    }
+
+    /// A reaction by the host, in the name of a user and without permission checks (section 10).
+    pub(crate) async fn begin_reaction(
+        &self,
+        channel: &Arc<str>,
+        change: &HostReaction,
+    ) -> Result<Pending, ProtocolError> {
+        if self.is_draining() {
+            return Err(shutting_down());
+        }
+        let user = (&*change.uid, change.umd.clone());
+        let draft = self.reaction_draft(channel, &change.reacting, user, None);
+        Ok(self.enqueue(channel, draft).await)
+    }
+
+    /// Whether something changed.
+    pub(crate) async fn react_for_host(
+        &self,
+        channel: &Arc<str>,
+        change: &HostReaction,
+    ) -> Result<bool, ProtocolError> {
+        let pending = self.begin_reaction(channel, change).await?;
+        let settled = pending.settled().await.map_err(Refusal::to_error)?;
+        Ok(settled.outcome != Outcome::Unchanged)
+    }
+
+    /// A message's reactions in the order in which they were given.
+    pub(crate) async fn reactions(
+        &self,
+        channel: &str,
+        id: MessageId,
+    ) -> Result<Vec<Reaction>, ProtocolError> {
+        let found = self.storage.message(channel, id, self.clock.now().wall).await;
+        let found = found.map_err(|error| unreadable(&error))?;
+        let found = found.ok_or_else(|| Refusal::MessageNotFound.to_error())?;
+        Ok(found.reactions.into_iter().map(Reaction::from).collect())
+    }
+
+    /// `listReactions` (section 9): `{"reactions":[…]}`.
+    pub(crate) async fn list_reactions(
+        &self,
+        scope: &HistoryScope,
+        id: MessageId,
+    ) -> Result<Vec<u8>, ProtocolError> {
+        if id < scope.from {
+            return Err(Refusal::MessageNotFound.to_error());
+        }
+        let reactions = self.reactions(&scope.channel, id).await?;
+        let mut out = br#"{"reactions":["#.to_vec();
+        for (index, reaction) in reactions.iter().enumerate() {
+            out.extend_from_slice(if index == 0 {
+                br#"{"reaction":"#
+            } else {
+                br#",{"reaction":"#
+            });
+            json::string(&mut out, &reaction.reaction);
+            out.extend_from_slice(br#","uid":"#);
+            json::string(&mut out, &reaction.uid);
+            out.extend_from_slice(br#","umd":"#);
+            out.extend_from_slice(reaction.umd.as_deref().unwrap_or(b"null"));
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"]}");
+        Ok(out)
+    }
+}

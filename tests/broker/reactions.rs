@@ -1,0 +1,192 @@
+//! Protocol section 7.2 over sockets, and reactions in sections 9 and 10.
+
+use crate::client::{Client, backend};
+use crate::server::{Server, builder};
+use crate::token::connect;
+use fanfare::{HistoryQuery, Message, MessageId, Reaction};
+use http::Method;
+use serde_json::{Value, json};
+
+fn reacts(uid: &str) -> String {
+    connect(&json!({"uid": uid, "umd": {"name": uid}, "channels": {"room": {
+        "subscribe": true,
+        "historyStart": 0,
+        "messages": {"chat": {"react": true}, "quiet": {"react": ["👍"]}},
+    }}}))
+}
+
+async fn message(server: &Server, event: &str) -> String {
+    let message = Message::new("room", event).store_forever();
+    server.broker.publish(message).await.unwrap().id().to_string()
+}
+
+async fn react(client: &mut Client, id: &str, reaction: &str, action: &str) {
+    let data = json!({"messageId": id, "reaction": reaction, "action": action});
+    let event = "hotsock.messageReaction";
+    client.send(&json!({"event": event, "channel": "room", "data": data})).await;
+}
+
+async fn list(server: &Server, client: &Client, expand: bool) -> Value {
+    let body = json!({"channel": "room", "expandReactions": expand});
+    client.call(server, "listMessages", &body).await.json()["messages"].clone()
+}
+
+#[tokio::test]
+async fn section_7_2_subscribers_hear_of_each_reaction_once() {
+    let server = Server::start().await;
+    let id = message(&server, "chat").await;
+    let mut jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let mut pam = Client::subscribed(&server, &reacts("pam"), "room").await;
+    react(&mut jim, &id, "👍", "add").await;
+    react(&mut jim, &id, "👍", "add").await;
+    react(&mut jim, &id, "👍", "remove").await;
+    react(&mut jim, &id, "👍", "remove").await;
+    for (event, action) in [("Added", "add"), ("Removed", "remove")] {
+        let told = pam.next().await;
+        assert_eq!(told["event"], format!("hotsock.messageReaction{event}"));
+        assert_eq!(told["data"], json!({"messageId": id, "reaction": "👍", "action": action}));
+        assert_eq!(told["meta"], json!({"uid": "jim", "umd": {"name": "jim"}}));
+        assert!(told["id"].as_str().unwrap() > &*id);
+    }
+    // Nothing more came, to either.
+    server.broker.publish(Message::new("room", "last")).await.unwrap();
+    assert_eq!(pam.next().await["event"], "last");
+    assert_eq!(jim.next().await["event"], "last");
+}
+
+#[tokio::test]
+async fn section_7_2_the_target_decides_last() {
+    let server = Server::start().await;
+    let quiet = message(&server, "quiet").await;
+    let other = message(&server, "other").await;
+    let mut jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let unknown = MessageId::MAX.to_string();
+    for (id, reaction, code) in [
+        (&unknown, "👍", "MESSAGE_NOT_FOUND"),
+        (&other, "👍", "REACT_PERMISSION_DENIED"),
+        (&quiet, "👎", "REACT_PERMISSION_DENIED"),
+    ] {
+        react(&mut jim, id, reaction, "add").await;
+        let error = jim.next().await;
+        assert_eq!((&error["error"]["code"], &error["channel"]), (&json!(code), &json!("room")));
+    }
+}
+
+#[tokio::test]
+async fn section_7_2_limits_of_a_message_and_of_a_user() {
+    let builder = builder().max_reactions_per_message(3).max_reactions_per_user(2);
+    let server = Server::with(builder).await;
+    let id = message(&server, "chat").await;
+    let mut jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let mut pam = Client::subscribed(&server, &reacts("pam"), "room").await;
+    for reaction in ["a", "b", "c"] {
+        react(&mut jim, &id, reaction, "add").await;
+    }
+    assert_eq!(jim.next().await["error"]["code"], "REACT_PERMISSION_DENIED");
+    for reaction in ["c", "d"] {
+        react(&mut pam, &id, reaction, "add").await;
+    }
+    assert_eq!(pam.next().await["data"]["reaction"], "a");
+    assert_eq!(pam.next().await["data"]["reaction"], "b");
+    assert_eq!(pam.next().await["error"]["code"], "REACT_PERMISSION_DENIED");
+    assert_eq!(jim.next().await["data"]["reaction"], "c");
+}
+
+#[tokio::test]
+async fn section_9_listed_messages_have_their_reactions() {
+    let server = Server::start().await;
+    let id = message(&server, "chat").await;
+    message(&server, "chat").await;
+    let jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let pam = Client::subscribed(&server, &reacts("pam"), "room").await;
+    for (client, reaction) in [(&jim, "👍"), (&pam, "👍"), (&pam, "❤")] {
+        let data = json!({"messageId": id, "reaction": reaction, "action": "add"});
+        let body = json!({"channel": "room", "event": "hotsock.messageReaction", "data": data});
+        let answer = client.call(&server, "publishMessage", &body).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let expected = json!({"channel": "room", "event": "hotsock.messageReaction"});
+        assert_eq!(answer.json(), expected);
+    }
+    let counted = list(&server, &jim, false).await;
+    assert_eq!(counted[0]["reactions"], json!({"👍": {"count": 2}, "❤": {"count": 1}}));
+    assert_eq!(counted[1].get("reactions"), None);
+
+    let expanded = list(&server, &jim, true).await;
+    let user = |uid: &str| json!({"uid": uid, "umd": {"name": uid}});
+    let expected = json!({
+        "👍": {"count": 2, "items": [user("jim"), user("pam")]},
+        "❤": {"count": 1, "items": [user("pam")]},
+    });
+    assert_eq!((&expanded[0]["reactions"], &expanded[1]["reactions"]), (&expected, &json!({})));
+
+    let body = json!({"channel": "room", "messageId": id});
+    let answer = jim.call(&server, "listReactions", &body).await.json();
+    let given =
+        |reaction: &str, uid: &str| json!({"reaction": reaction, "uid": uid, "umd": {"name": uid}});
+    let expected = [given("👍", "jim"), given("👍", "pam"), given("❤", "pam")];
+    assert_eq!(answer, json!({"reactions": expected}));
+}
+
+#[tokio::test]
+async fn section_9_reactions_out_of_sight_are_not_listed() {
+    let server = Server::start().await;
+    let id = message(&server, "chat").await;
+    let token = connect(&json!({"uid": "jim", "channels": {"room": {"subscribe": true}}}));
+    let jim = Client::subscribed(&server, &token, "room").await;
+    for (id, expected) in [(&*id, (404, "MESSAGE_NOT_FOUND")), ("", (400, "INVALID_MESSAGE_ID"))] {
+        let body = json!({"channel": "room", "messageId": id});
+        let answer = jim.call(&server, "listReactions", &body).await.code();
+        assert_eq!(answer, (expected.0, expected.1.into()));
+    }
+}
+
+#[tokio::test]
+async fn section_10_the_host_reacts_for_users() {
+    let server = Server::start().await;
+    let id: MessageId = message(&server, "any").await.parse().unwrap();
+    let mut jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let broker = &server.broker;
+    let reaction = Reaction::new("👍", "bot").raw_umd("{}");
+    assert!(broker.add_reaction("room", id, reaction.clone()).await.unwrap());
+    assert!(!broker.add_reaction("room", id, reaction.clone()).await.unwrap());
+    assert_eq!(jim.next().await["meta"], json!({"uid": "bot", "umd": {}}));
+    let given = broker.reactions("room", id).await.unwrap();
+    assert_eq!(given, std::slice::from_ref(&reaction));
+    assert!(broker.remove_reaction("room", id, reaction.clone()).await.unwrap());
+    assert!(!broker.remove_reaction("room", id, reaction).await.unwrap());
+    assert_eq!(jim.next().await["event"], "hotsock.messageReactionRemoved");
+
+    let wrong = Reaction::new("", "bot");
+    assert!(broker.add_reaction("room", id, wrong).await.unwrap_err().is_invalid_input());
+    let unknown = broker.reactions("room", MessageId::MAX).await.unwrap_err();
+    assert_eq!(unknown.code(), fanfare::Code::MessageNotFound);
+    assert_eq!(broker.history("room", HistoryQuery::default()).await.unwrap().messages.len(), 1);
+}
+
+#[tokio::test]
+async fn section_10_backends_react_for_users() {
+    let server = Server::start().await;
+    let id = message(&server, "any").await;
+    let mut jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let body =
+        |data: Value| json!({"channel": "room", "event": "hotsock.messageReaction", "data": data});
+    let data = json!({"messageId": id, "reaction": "👍", "action": "add", "uid": "pam", "more": 1});
+    let answer = backend(&server, Method::POST, "/publish", &body(data)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let told = jim.next().await;
+    assert_eq!(told["data"], json!({"messageId": id, "reaction": "👍", "action": "add"}));
+    assert_eq!(told["meta"], json!({"uid": "pam", "umd": null}));
+    for (data, code) in [
+        (json!({"messageId": id, "reaction": "👍", "action": "add"}), "INVALID_MESSAGE"),
+        (
+            json!({"messageId": id, "reaction": " ", "action": "add", "uid": "a"}),
+            "INVALID_REACTION",
+        ),
+        (json!(null), "INVALID_MESSAGE"),
+    ] {
+        assert_eq!(
+            backend(&server, Method::POST, "/publish", &body(data)).await.code(),
+            (400, code.into())
+        );
+    }
+}
