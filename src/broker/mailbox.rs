@@ -229,6 +229,11 @@ impl Mailbox {
     }
 
     #[cfg(test)]
+    pub(crate) fn closing(&self) -> Option<CloseReason> {
+        self.state.lock().closing
+    }
+
+    #[cfg(test)]
     pub(crate) fn drain(&self) -> (Vec<Frame>, Option<CloseReason>) {
         let mut frames = FrameQueue::default();
         let context = std::task::Context::from_waker(Waker::noop());

@@ -209,3 +209,80 @@ async fn a_member_that_does_not_come_back_is_removed_after_the_grace_period() {
     let (jim, pam_is) = (member("jim", &json!(1)), member("pam", &json!(null)));
     expect(&mut pam, "hotsock.memberRemoved", &jim, &json!([pam_is])).await;
 }
+
+/// Two hundred come at once and go at once, over sockets, all of whom read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_comes_and_goes_loses_nobody() {
+    const CROWD: usize = 200;
+    let server = std::sync::Arc::new(Server::start().await);
+    let (mut watcher, _) = join(&server, "watcher", &json!(null)).await;
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let mut crowd = tokio::task::JoinSet::new();
+    for number in 0..CROWD {
+        let (server, mut gone) = (std::sync::Arc::clone(&server), gone.clone());
+        crowd.spawn(async move {
+            let (mut client, _) = join(&server, &format!("user {number}"), &json!(null)).await;
+            loop {
+                tokio::select! {
+                    _ = gone.changed() => return,
+                    frame = client.next_frame() => assert!(frame.unwrap().unwrap().is_text()),
+                }
+            }
+        });
+    }
+    let mut members = json!([]);
+    for _ in 0..CROWD {
+        let event = watcher.next().await;
+        assert_eq!(event["event"], "hotsock.memberAdded");
+        members = event["data"]["members"].clone();
+    }
+    assert_eq!(members.as_array().unwrap().len(), CROWD + 1);
+    go.send(true).unwrap();
+    for _ in 0..CROWD {
+        let event = watcher.next().await;
+        assert_eq!(event["event"], "hotsock.memberRemoved");
+        members = event["data"]["members"].clone();
+    }
+    assert_eq!(members, json!([member("watcher", &json!(null))]));
+    watcher.assert_silent().await;
+    while let Some(client) = crowd.join_next().await {
+        client.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn section_3_a_single_use_token_is_not_spent_on_a_full_channel() {
+    let server = Server::start().await;
+    let large = json!("x".repeat(1_000));
+    let mut crowd = tokio::task::JoinSet::new();
+    let mut last = None;
+    for number in 0.. {
+        let mut client = Client::connect(&server, &token(&number.to_string(), &large)).await;
+        client.send(&json!({"event": "hotsock.subscribe", "channel": CHANNEL})).await;
+        if client.next().await["event"] == "hotsock.error" {
+            break;
+        }
+        if let Some(mut before) = last.replace(client) {
+            crowd.spawn(async move {
+                let before: &mut Client = &mut before;
+                while before.next_frame().await.is_some() {}
+            });
+        }
+    }
+    let once = sign(&json!({
+        "exp": now() + 3600, "scope": "subscribe", "uid": "jim", "umd": large, "jti": "once",
+        "singleUse": true, "channels": {CHANNEL: {"subscribe": true}},
+    }));
+    let message =
+        json!({"event": "hotsock.subscribe", "channel": CHANNEL, "data": {"token": once}});
+    let mut jim = Client::connect(&server, &connect(&json!({"uid": "jim"}))).await;
+    assert_eq!(jim.error(&message).await, "PRESENCE_CHANNEL_CAPACITY_REACHED");
+    drop(last);
+    let full = server.broker.channel_info(CHANNEL).unwrap().members().len();
+    until(|| server.broker.channel_info(CHANNEL).unwrap().members().len() < full).await;
+    jim.send(&message).await;
+    assert_eq!(jim.next().await["event"], "hotsock.subscribed");
+    jim.send(&json!({"event": "hotsock.unsubscribe", "channel": CHANNEL})).await;
+    while jim.next().await["event"] != "hotsock.unsubscribed" {}
+    assert_eq!(jim.error(&message).await, "INVALID_SUBSCRIBE_TOKEN");
+}

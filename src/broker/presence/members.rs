@@ -36,6 +36,8 @@ struct Member {
     /// The last is the newest.
     seats: Vec<Seat>,
     reservations: Vec<(Ticket, Umd)>,
+    /// What is shown, as JSON text; empty where nothing is.
+    object: Vec<u8>,
 }
 
 /// Metadata, JSON text.
@@ -166,12 +168,11 @@ impl Members {
         out.reserve(self.size + self.by_place.len() + 2);
         out.push(b'[');
         let mut first = true;
-        for member in self.by_place.values() {
-            let Some(umd) = member.shown() else { continue };
+        for member in self.by_place.values().filter(|member| !member.object.is_empty()) {
             if !std::mem::take(&mut first) {
                 out.push(b',');
             }
-            json::meta(out, Some(&member.uid), umd.as_deref());
+            out.extend_from_slice(&member.object);
         }
         out.push(b']');
     }
@@ -206,7 +207,8 @@ impl Member {
         let mut text = Vec::new();
         json::string(&mut text, uid);
         let uid_len = text.len();
-        Self { uid: Arc::clone(uid), uid_len, seats: Vec::new(), reservations: Vec::new() }
+        let (seats, reservations, object) = Default::default();
+        Self { uid: Arc::clone(uid), uid_len, seats, reservations, object }
     }
 
     fn shown(&self) -> Option<&Umd> {
@@ -232,7 +234,8 @@ impl Member {
         umds.max().map_or(0, |umd| AROUND + self.uid_len + umd)
     }
 
-    fn change(&self, before: Option<Umd>) -> Option<Change> {
+    /// Takes note of what is shown now, and tells where that differs from before.
+    fn change(&mut self, before: Option<Umd>) -> Option<Change> {
         let (kind, umd) = match (before, self.shown()) {
             (None, Some(umd)) => (ChangeKind::Added, umd.clone()),
             (Some(umd), None) => (ChangeKind::Removed, umd),
@@ -241,6 +244,10 @@ impl Member {
         };
         let mut member = Vec::with_capacity(64);
         json::meta(&mut member, Some(&self.uid), umd.as_deref());
+        self.object.clear();
+        if kind != ChangeKind::Removed {
+            self.object.extend_from_slice(&member);
+        }
         Some(Change { kind, member })
     }
 }
