@@ -80,6 +80,25 @@
 //! While storage can't be read a subscribe waits, and where that goes on for long, the connection
 //! is closed with code 1013.
 //!
+//! # Presence and metadata
+//!
+//! The subscribers of a channel whose name starts with `presence.` are its members (protocol
+//! section 6.1): each is told who is there and who comes, changes and goes, and
+//! [`ChannelInfo::members`] tells the host. A user with several connections is one member, shown
+//! with the metadata that were set last. With [`presence_grace`](BrokerBuilder::presence_grace) a
+//! lost connection is not a user who left, if it comes back in time.
+//!
+//! The members of a channel may take 102,400 bytes together, each counted with the largest metadata
+//! that any of the user's connections has, so that the limit holds whichever of them goes. Where
+//! many come at once their announcements are large, and a join takes its turn: the next change
+//! waits until no member's queue is more than half full, for a second at the longest. Messages, and
+//! other channels, do not wait.
+//!
+//! `hotsock.umdUpdate`, and `umdUpdate` over HTTP, set metadata to those of a token of the scope
+//! `umd` (protocol section 7.4). The token must have the claim `umd`; null says that there are to be
+//! none. Where a channel has no room for it, or a single-use token was used before, nothing is
+//! changed anywhere. An explicit `"umdUpdate":false` in the connection's own tokens denies it.
+//!
 //! # Later, once, and many at a time
 //!
 //! Clients, backends and [`Message::schedule_at`] put messages off (protocol section 11). What is

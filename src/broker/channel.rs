@@ -33,7 +33,7 @@ pub(crate) struct Joined {
     slot: Slot,
     registration: Arc<Registration>,
     /// Its place among the members, on presence channels.
-    pub(super) seat: Option<Seat>,
+    pub(super) seat: Option<Box<Seat>>,
 }
 
 #[derive(Debug)]

@@ -274,7 +274,7 @@ impl Hub {
         };
         let change = members.enter(&uid, ticket);
         let (mut joined, start) = self.join(&room.channel, &registration, None);
-        joined.seat = Some(Seat { room: Arc::clone(room), uid, ticket });
+        joined.seat = Some(Box::new(Seat { room: Arc::clone(room), uid, ticket }));
         // Who is new sees itself in the list that it is welcomed with.
         let added = change.as_ref().is_some_and(|change| change.kind == ChangeKind::Added);
         let except = added.then_some(registration.connection());

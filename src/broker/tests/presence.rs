@@ -344,7 +344,7 @@ async fn changes_wait_for_a_member_that_reads_slowly_and_no_message_does() {
         let (messages, changes): (Vec<_>, Vec<_>) =
             received.iter().partition(|event| event["id"].is_string());
         // A message that was published in the meantime came at once.
-        assert_eq!(messages.into_iter().map(id).last(), published);
+        assert_eq!(messages.into_iter().map(id).next_back(), published);
         changes.iter().for_each(|event| view.follow(event));
         seen += changes.len();
         published = Some(world.publish(CHANNEL, 1));
