@@ -71,6 +71,21 @@ library_with_features() {
     clippy --package fanfare --lib --no-default-features --features "$1"
 }
 
+# What the README says is documented has to be there.
+documentation_links() {
+    local link page missing=0
+    local pages="${CARGO_TARGET_DIR:-target}/doc/fanfare"
+    while read -r link; do
+        page=${link%%#*}
+        [[ -z $page ]] && page=index.html
+        if [[ ! -f $pages/$page ]] || { [[ $link == *#* ]] && ! grep -q "id=\"${link#*#}\"" "$pages/$page"; }; then
+            echo "README.md links to $link, which is not there" >&2
+            missing=1
+        fi
+    done < <(grep -o 'docs\.rs/fanfare/latest/fanfare/[^)]*' README.md | cut -d/ -f5-)
+    return $missing
+}
+
 # A workspace of its own, with the other's target directory so that dependencies are built once.
 fuzz_targets() {
     cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -93,6 +108,7 @@ step library_with_features redb
 step library_with_features sled
 step library_with_features tower
 step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --all-features --no-deps
+step documentation_links
 step cargo test --locked --workspace --all-features
 step cargo check --locked --examples --benches
 step fuzz_targets

@@ -10,6 +10,7 @@ mod driver;
 mod fanfare_js;
 mod page;
 mod recovery;
+mod together;
 
 #[allow(dead_code)]
 #[path = "../standalone/client.rs"]
