@@ -9,6 +9,7 @@ mod chat;
 mod driver;
 mod fanfare_js;
 mod page;
+mod reactions;
 mod recovery;
 mod together;
 
