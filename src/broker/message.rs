@@ -212,6 +212,7 @@ pub struct Published {
     id: MessageId,
     schedule: Option<MessageId>,
     duplicate: bool,
+    changed: bool,
     channel: Arc<str>,
     event: Arc<str>,
 }
@@ -224,7 +225,13 @@ impl Published {
         schedule: Option<MessageId>,
     ) -> Self {
         let duplicate = matches!(settled.outcome, Outcome::Duplicate(_));
-        Self { id: schedule.unwrap_or(settled.id), schedule, duplicate, channel, event }
+        let changed = settled.outcome != Outcome::Unchanged;
+        Self { id: schedule.unwrap_or(settled.id), schedule, duplicate, changed, channel, event }
+    }
+
+    /// Whether its id is one that subscribers see: a reaction that repeats another has none.
+    pub(crate) fn is_told(&self) -> bool {
+        self.changed && self.schedule.is_none()
     }
 
     /// The id that subscribers see. Of a message that repeats another it is that one's

@@ -147,16 +147,18 @@ impl Core {
         })
     }
 
-    /// As [`react_for`](Self::react_for), for the client HTTP API, which waits for the outcome.
+    /// As [`react_for`](Self::react_for), for the client HTTP API, which waits for the outcome. A
+    /// repeat has no id: nobody was told of it.
     pub(crate) async fn react_over_http(
         &self,
         connection: &Connection,
         request: &ReactionRequest,
-    ) -> Result<MessageId, ProtocolError> {
+    ) -> Result<Option<MessageId>, ProtocolError> {
         self.check_target(connection, request).await?;
         let draft = self.reaction_of_client(connection.key(), request);
         let pending = self.enqueue(&request.channel, draft).await;
-        pending.settled().await.map(|settled| settled.id).map_err(Refusal::to_error)
+        let settled = pending.settled().await.map_err(Refusal::to_error)?;
+        Ok((settled.outcome != Outcome::Unchanged).then_some(settled.id))
     }
 
     /// Looks at the message reacted to, whose event decides whether that may be.

@@ -157,7 +157,7 @@ async fn react(
     Ok(answer::accepted(&Accepted {
         channel: (*request.channel).into(),
         event: REACTION.into(),
-        id: tell_id.then_some(id),
+        id: id.filter(|_| tell_id),
         schedule: None,
     }))
 }

@@ -50,7 +50,7 @@ fn accepted(published: &Published, tells_id: bool) -> Accepted {
     Accepted {
         channel: published.channel().into(),
         event: published.event().into(),
-        id: (tells_id && schedule.is_none()).then(|| published.id()),
+        id: (tells_id && published.is_told()).then(|| published.id()),
         schedule,
     }
 }

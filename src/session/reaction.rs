@@ -1,5 +1,6 @@
 //! Reactions (protocol section 7.2).
 
+use super::publish::check_data_size;
 use super::subscribe::not_subscribed;
 use super::{Session, required_channel};
 use crate::auth::ReactGrant;
@@ -8,6 +9,7 @@ use crate::protocol::event::Meta;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use fanfare_storage::MessageId;
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// The command, whose permissions say whether the sender gets its own reactions.
@@ -79,8 +81,19 @@ pub(crate) fn check_reaction(reaction: &str) -> Result<(), ProtocolError> {
     ))
 }
 
-/// An object is needed where the command has its `data`.
+/// The command's `data`, which has to be an object. What would put the reaction off, or drop it, is
+/// refused: to take it and do something else would be worse.
 pub(crate) fn reaction_data<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, ProtocolError> {
+    check_data_size(fields.raw(Field::Data).map_or("", RawValue::get))?;
+    for (field, code) in [
+        (Field::ScheduleExpression, Code::InvalidSchedule),
+        (Field::DeduplicationId, Code::InvalidMessage),
+    ] {
+        if fields.has(field) {
+            let message = format!("a reaction takes no {:?}", field.name());
+            return Err(ProtocolError::new(code, message));
+        }
+    }
     fields.object(Field::Data)?.ok_or_else(|| {
         let message = "the field \"data\" must be an object with messageId, reaction and action";
         ProtocolError::new(Code::InvalidMessage, message)
@@ -123,7 +136,12 @@ impl<R> Session<R> {
         request: &ReactionRequest,
         event: &str,
     ) -> Result<(), ProtocolError> {
-        let (_, grants, subscribed) = self.message_grants(&request.channel, event);
+        // The subscription may have ended while the target was looked at. Its channel's name is
+        // real for as long as it has not.
+        if self.subscriptions.active(&request.channel).is_none() {
+            return Err(not_subscribed(&request.written));
+        }
+        let (_, grants, _) = self.message_grants(&request.channel, event);
         let reaction = &request.reacting.reaction;
         let granted = match &grants.react {
             ReactGrant::None => false,
@@ -138,9 +156,6 @@ impl<R> Session<R> {
                     "no token in force grants \"react\" with {reaction:?} to {event:?} on {channel:?}"
                 ),
             ));
-        }
-        if !subscribed {
-            return Err(not_subscribed(&request.written));
         }
         Ok(())
     }

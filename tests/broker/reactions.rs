@@ -5,7 +5,9 @@ use crate::server::{Server, builder};
 use crate::token::connect;
 use fanfare::{HistoryQuery, Message, MessageId, Reaction};
 use http::Method;
+use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn reacts(uid: &str) -> String {
     connect(&json!({"uid": uid, "umd": {"name": uid}, "channels": {"room": {
@@ -107,15 +109,22 @@ async fn section_9_listed_messages_have_their_reactions() {
         let expected = json!({"channel": "room", "event": "hotsock.messageReaction"});
         assert_eq!(answer.json(), expected);
     }
+    let data = json!({"messageId": id, "reaction": "❤", "action": "add"});
+    let body = json!({"channel": "room", "event": "hotsock.messageReaction", "data": data,
+        "eagerIdGeneration": true});
+    let first = jim.call(&server, "publishMessage", &body).await.json();
+    assert_eq!(first["id"].as_str().unwrap().len(), 26);
+    let repeat = jim.call(&server, "publishMessage", &body).await.json();
+    assert_eq!(repeat.get("id"), None, "nobody was told of it");
     let counted = list(&server, &jim, false).await;
-    assert_eq!(counted[0]["reactions"], json!({"👍": {"count": 2}, "❤": {"count": 1}}));
+    assert_eq!(counted[0]["reactions"], json!({"👍": {"count": 2}, "❤": {"count": 2}}));
     assert_eq!(counted[1].get("reactions"), None);
 
     let expanded = list(&server, &jim, true).await;
     let user = |uid: &str| json!({"uid": uid, "umd": {"name": uid}});
     let expected = json!({
         "👍": {"count": 2, "items": [user("jim"), user("pam")]},
-        "❤": {"count": 1, "items": [user("pam")]},
+        "❤": {"count": 2, "items": [user("pam"), user("jim")]},
     });
     assert_eq!((&expanded[0]["reactions"], &expanded[1]["reactions"]), (&expected, &json!({})));
 
@@ -123,7 +132,7 @@ async fn section_9_listed_messages_have_their_reactions() {
     let answer = jim.call(&server, "listReactions", &body).await.json();
     let given =
         |reaction: &str, uid: &str| json!({"reaction": reaction, "uid": uid, "umd": {"name": uid}});
-    let expected = [given("👍", "jim"), given("👍", "pam"), given("❤", "pam")];
+    let expected = [given("👍", "jim"), given("👍", "pam"), given("❤", "pam"), given("❤", "jim")];
     assert_eq!(answer, json!({"reactions": expected}));
 }
 
@@ -188,5 +197,61 @@ async fn section_10_backends_react_for_users() {
             backend(&server, Method::POST, "/publish", &body(data)).await.code(),
             (400, code.into())
         );
+    }
+}
+
+type Given = BTreeSet<(String, String)>;
+
+/// Carries out `steps` as the host, and compares storage, and what a subscriber makes of what it
+/// is told, with a set.
+async fn counts_are_sets(steps: Vec<(bool, u8, u8)>) {
+    let server = Server::start().await;
+    let id: MessageId = message(&server, "chat").await.parse().unwrap();
+    let mut jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    let (mut model, mut changes) = (Given::new(), 0);
+    for (add, reaction, uid) in steps {
+        let (reaction, uid) = (format!("r{reaction}"), format!("u{uid}"));
+        let key = (reaction.clone(), uid.clone());
+        let expected = if add { model.insert(key) } else { model.remove(&key) };
+        let reaction = Reaction::new(reaction, uid);
+        let changed = match add {
+            true => server.broker.add_reaction("room", id, reaction).await,
+            false => server.broker.remove_reaction("room", id, reaction).await,
+        };
+        assert_eq!(changed.unwrap(), expected);
+        changes += usize::from(expected);
+    }
+    let mut view = Given::new();
+    for _ in 0..changes {
+        let told = jim.next().await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let key = (text(&told["data"]["reaction"]), text(&told["meta"]["uid"]));
+        let new = match told["event"].as_str().unwrap() {
+            "hotsock.messageReactionAdded" => view.insert(key),
+            _ => view.remove(&key),
+        };
+        assert!(new, "told of what was so already: {told}");
+    }
+    assert_eq!(view, model);
+    let stored = server.broker.reactions("room", id).await.unwrap().into_iter();
+    assert_eq!(stored.map(|one| (one.reaction, one.uid)).collect::<Given>(), model);
+    let mut counts = BTreeMap::<_, u64>::new();
+    for (reaction, _) in &model {
+        *counts.entry(reaction.clone()).or_default() += 1;
+    }
+    let counts = counts.into_iter().map(|(reaction, count)| (reaction, json!({"count": count})));
+    let counts: serde_json::Map<_, _> = counts.collect();
+    let listed = list(&server, &jim, false).await[0].get("reactions").cloned();
+    assert_eq!(listed.unwrap_or(json!({})), Value::Object(counts));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn section_7_2_a_reaction_s_count_equals_its_set_of_users(
+        steps in prop::collection::vec((prop::bool::weighted(0.6), 0..4_u8, 0..4_u8), 0..60),
+    ) {
+        tokio::runtime::Runtime::new().unwrap().block_on(counts_are_sets(steps));
     }
 }

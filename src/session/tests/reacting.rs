@@ -66,6 +66,7 @@ fn section_7_2_errors_come_in_their_order() {
     for (data, code) in [
         (json!(null), "INVALID_MESSAGE"),
         (json!([]), "INVALID_MESSAGE"),
+        (json!("x".repeat(32 << 10)), "DATA_TOO_LARGE"),
         (json!({"messageId": TARGET, "reaction": "a"}), "INVALID_MESSAGE"),
         (json!({"messageId": TARGET, "reaction": "a", "action": "toggle"}), "INVALID_MESSAGE"),
         (json!({"messageId": "x", "reaction": "a", "action": "add"}), "INVALID_MESSAGE_ID"),
@@ -76,7 +77,22 @@ fn section_7_2_errors_come_in_their_order() {
     ] {
         assert_eq!(anonymous.error(&reaction("c", &data)), (code.into(), json!("c")), "{data}");
     }
+    let mut later = reaction("c", &thumbs_up());
+    later["scheduleExpression"] = json!("at(2100-01-01T00:00:00)");
+    assert_eq!(anonymous.code(&later), "INVALID_SCHEDULE");
     let channels = permissions(&json!(true));
     let mut jim = Client::connect(&json!({"uid": "jim", "channels": channels}));
     assert_eq!(jim.code(&reaction("c", &thumbs_up())), "NOT_SUBSCRIBED");
+}
+
+#[test]
+fn section_7_2_a_subscription_that_ended_meanwhile_comes_before_permission() {
+    let mut client = reacts(&json!(false));
+    client.send(&reaction("c", &thumbs_up()));
+    let request = client.reactions.remove(0);
+    let denied = client.session.may_react(&request, "chat").unwrap_err();
+    assert_eq!(denied.code, Code::ReactPermissionDenied);
+    client.send(&unsubscribe("c"));
+    let ended = client.session.may_react(&request, "chat").unwrap_err();
+    assert_eq!(ended.code, Code::NotSubscribed);
 }
