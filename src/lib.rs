@@ -167,10 +167,11 @@ pub use auth::{
 #[doc(hidden)]
 pub use broker::internals;
 pub use broker::{
-    Broker, BrokerBuilder, BuildError, ChannelInfo, ChannelPage, ChannelQuery, ConnectionInfo,
-    ConnectionPage, ConnectionQuery, Error, History, HistoryMessage, HistoryQuery, Member, Message,
-    Published, Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules,
-    Stats,
+    Broker, BrokerBuilder, BuildError, ChannelEvent, ChannelInfo, ChannelPage, ChannelQuery,
+    ConnectionEvent, ConnectionInfo, ConnectionPage, ConnectionQuery, Error, Event, EventKind,
+    EventMetadata, EventStream, History, HistoryMessage, HistoryQuery, Lagged, Member, Message,
+    MessageEvent, Published, Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction,
+    Schedules, Stats, SubscriptionEvent, Trigger,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};

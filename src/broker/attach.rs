@@ -19,6 +19,7 @@ impl Core {
         if presence || join.observer.is_some() || join.recovery.is_some() {
             return Some(Box::pin(Arc::clone(self).attach(Arc::clone(connection), join)));
         }
+        let meta = join.confirmation.meta.clone();
         let confirmation = Event::Subscribed(join.confirmation).to_frame();
         let registration = registration(connection, join.counted, None, Phase::Live);
         // The session stays locked until the subscription is in it: whoever has read the
@@ -31,6 +32,9 @@ impl Core {
             let (joined, start) = self.hub.join(&join.channel, &registration, Some(confirmation));
             let left = session.joined(&join.channel, joined, start);
             refresh_observer(&mut session, &registration, &join.channel);
+            if left.is_none() {
+                self.hub.announcer().subscribed(connection, &join.channel, &meta);
+            }
             left
         };
         if let Some(joined) = left {
@@ -121,7 +125,7 @@ impl Held<'_> {
         start: MessageId,
     ) -> bool {
         let Some(joined) = self.joined.take() else { return false };
-        let channel = Arc::clone(&confirmation.channel);
+        let (channel, meta) = (Arc::clone(&confirmation.channel), confirmation.meta.clone());
         let confirmation = Event::Subscribed(confirmation).to_frame();
         let mut session = connection.session().lock();
         let registration = Arc::clone(joined.registration());
@@ -129,6 +133,7 @@ impl Held<'_> {
         refresh_observer(&mut session, &registration, &channel);
         if self.joined.is_none() {
             connection.mailbox().push(confirmation);
+            self.core.hub.announcer().subscribed(connection, &channel, &meta);
         }
         self.joined.is_none()
     }

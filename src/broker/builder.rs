@@ -4,6 +4,7 @@ use super::clock::{Clock, SystemClock};
 use super::connections::Connections;
 use super::core::{Core, Settings};
 use super::error::BuildError;
+use super::events::Announcer;
 use super::hub::Hub;
 use super::metered::{MeteredStorage, StorageUse};
 use super::reaction::ReactionLimits;
@@ -39,6 +40,7 @@ pub struct BrokerBuilder {
     max_client_body: usize,
     max_server_body: usize,
     reactions: ReactionLimits,
+    event_capacity: usize,
 }
 
 /// Shows no keys.
@@ -68,6 +70,7 @@ impl BrokerBuilder {
             max_client_body: 256 << 10,
             max_server_body: 4 << 20,
             reactions: ReactionLimits::default(),
+            event_capacity: 1_024,
         }
     }
 
@@ -201,6 +204,15 @@ impl BrokerBuilder {
         self
     }
 
+    /// How many events [`Broker::events`] keeps for a stream that is slow; 1,024 by default, at
+    /// most 65,536, and rounded up to a power of two. Streams share what is kept. An event holds
+    /// some hundred bytes, and that of a message also the message, of about 40 KiB at most; so
+    /// 1,024 of them hold 40 MiB at the very most. Nothing is kept that all streams have read.
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events;
+        self
+    }
+
     /// Builds the broker, which asks its storage for the newest id that it knows, and for what is
     /// revoked.
     ///
@@ -236,8 +248,14 @@ impl BrokerBuilder {
             max_subscriptions: self.max_subscriptions,
         };
         let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
-        let hub = Hub::new(Arc::clone(&storage), Arc::clone(&clock), floor, self.waiting_budget)
-            .with_presence_grace(self.presence_grace);
+        let hub = Hub::new(
+            Arc::clone(&storage),
+            Arc::clone(&clock),
+            floor,
+            self.waiting_budget,
+            Announcer::new(self.event_capacity),
+        )
+        .with_presence_grace(self.presence_grace);
         let (bookings, bell) = Bookings::new(floor);
         let core = Arc::new(Core {
             settings: Settings {
@@ -294,6 +312,9 @@ impl BrokerBuilder {
         if self.max_inbound_message < 1024 {
             return wrong("max_inbound_message must be at least 1,024 bytes");
         }
+        if !(1..=MAX_EVENT_CAPACITY).contains(&self.event_capacity) {
+            return wrong("event_capacity must be 1 to 65,536");
+        }
         if self.timers.idle < Duration::from_secs(1) {
             return wrong("idle_timeout must be at least a second");
         }
@@ -303,6 +324,9 @@ impl BrokerBuilder {
         Ok(())
     }
 }
+
+/// Room for events is taken when the broker is built.
+const MAX_EVENT_CAPACITY: usize = 1 << 16;
 
 /// Whether a text can be the value of an `Origin` header (RFC 6454 section 6.2).
 fn is_origin(text: &str) -> bool {

@@ -13,6 +13,7 @@
 //! all that has come up to then and brings it to each in one write.
 
 use super::burst::Burst;
+use super::events::{Announcement, Announcer};
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
 use super::presence::Seat;
@@ -63,6 +64,7 @@ struct Queued {
     audience: Audience,
     stage: Stage,
     settle: Settle,
+    announcement: Option<Box<Announcement>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -141,9 +143,13 @@ impl Channel {
         slot: Slot,
         registration: &Arc<Registration>,
         subscribed: &OrderedMap<Self>,
+        announcer: &Announcer,
     ) -> bool {
         let mut state = self.state.lock();
         let ended = state.subscribers.remove(slot, registration);
+        if ended && registration.is_counted() {
+            announcer.channel_updated(&self.name, state.subscribers.counted());
+        }
         if ended && state.subscribers.is_empty() {
             subscribed.remove(&self.name, self);
         }
@@ -279,6 +285,9 @@ impl Queued {
 
     /// Tells that it was delivered.
     fn settle(self) {
+        if let Some(announcement) = self.announcement {
+            announcement.send(self.id, self.frame.data());
+        }
         let outcome = match self.stage {
             Stage::Ready(Some(outcome)) => *outcome,
             _ => Outcome::Applied,
@@ -307,8 +316,12 @@ impl Queued {
 }
 
 impl Joined {
-    pub(super) fn end(&self, subscribed: &OrderedMap<Channel>) -> bool {
-        self.channel.leave(self.slot, &self.registration, subscribed)
+    pub(super) fn end(&self, subscribed: &OrderedMap<Channel>, announcer: &Announcer) -> bool {
+        self.channel.leave(self.slot, &self.registration, subscribed, announcer)
+    }
+
+    pub(super) fn channel_name(&self) -> &Arc<str> {
+        &self.channel.name
     }
 
     pub(super) fn registration(&self) -> &Arc<Registration> {
@@ -317,6 +330,10 @@ impl Joined {
 }
 
 impl State {
+    pub(super) fn subscriptions_count(&self) -> usize {
+        self.subscribers.counted()
+    }
+
     pub(super) fn is_first_subscription(&self) -> bool {
         self.subscribers.len() == 1
     }
@@ -360,6 +377,7 @@ impl State {
             audience: draft.audience,
             stage: draft.write.map_or(Stage::Ready(None), |write| Stage::Unsaved(Box::new(write))),
             settle,
+            announcement: draft.announcement,
             _permit: permit,
         });
         let store = stored && !std::mem::replace(&mut self.storing, true);

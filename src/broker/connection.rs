@@ -2,6 +2,7 @@
 
 use super::channel::Joined;
 use super::core::Core;
+use super::events::{Origin, Trigger};
 use super::mailbox::Mailbox;
 use super::outgoing::{Audience, Draft, Settle};
 use super::schedule::Task;
@@ -9,7 +10,7 @@ use super::subscribers::ConnectionKey;
 use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
-use crate::session::{Action, CloseReason, PublishRequest, Session, UseToken};
+use crate::session::{Action, CloseReason, Leave, PublishRequest, Session, UseToken};
 use fanfare_storage::{Retention, Timestamp};
 use parking_lot::Mutex;
 use std::fmt;
@@ -17,6 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// An open connection.
 pub(crate) struct Connection {
@@ -28,6 +30,7 @@ pub(crate) struct Connection {
     /// Whose it is; never changes.
     uid: Option<Arc<str>>,
     connected_at: Timestamp,
+    keep_alive: bool,
 }
 
 impl fmt::Debug for Connection {
@@ -47,9 +50,19 @@ impl Connection {
         mailbox: Arc<Mailbox>,
         session: Session<Joined>,
         connected_at: Timestamp,
+        keep_alive: bool,
     ) -> Self {
         let uid = session.meta().uid.clone();
-        Self { key, id, secret, mailbox, session: Mutex::new(session), uid, connected_at }
+        Self {
+            key,
+            id,
+            secret,
+            mailbox,
+            session: Mutex::new(session),
+            uid,
+            connected_at,
+            keep_alive,
+        }
     }
 
     pub(super) fn uid(&self) -> Option<&Arc<str>> {
@@ -58,6 +71,10 @@ impl Connection {
 
     pub(super) fn connected_at(&self) -> Timestamp {
         self.connected_at
+    }
+
+    pub(super) fn keep_alive(&self) -> bool {
+        self.keep_alive
     }
 
     pub(crate) fn key(&self) -> ConnectionKey {
@@ -99,7 +116,7 @@ impl Core {
             }
             Action::Join(join) => self.join(connection, join),
             Action::Leave(leave) => {
-                let left = self.hub.leave(&leave.registration);
+                let left = self.leave(connection, &leave);
                 let (mailbox, farewell) = (Arc::clone(&connection.mailbox), leave.farewell);
                 let Some(left) = left else {
                     mailbox.push(farewell.to_frame());
@@ -155,7 +172,7 @@ impl Core {
                 }
             }
             None => {
-                let draft = Draft::of_client(connection.key, &request);
+                let draft = self.draft_of_client(connection, &request, Trigger::ClientWebSocket);
                 let settle = if draft.is_stored() { told } else { Settle::Nobody };
                 (draft, settle)
             }
@@ -170,6 +187,39 @@ impl Core {
             let permit = hub.reserve(draft.size()).await;
             hub.publish(&channel, draft.outgoing(settle, permit));
         }))
+    }
+
+    /// Ends a registration, as [`Hub::leave`](super::hub::Hub::leave) does, and tells the host so.
+    pub(super) fn leave(
+        &self,
+        connection: &Connection,
+        leave: &Leave<Joined>,
+    ) -> Option<oneshot::Receiver<()>> {
+        let left = self.hub.leave(&leave.registration);
+        if let Event::Unsubscribed { channel, meta, .. } = &leave.farewell {
+            self.hub.announcer().unsubscribed(connection, channel, meta);
+        }
+        left
+    }
+
+    /// What a client publishes, and what the host hears of it.
+    pub(crate) fn draft_of_client(
+        &self,
+        connection: &Connection,
+        request: &PublishRequest<'_>,
+        trigger: Trigger,
+    ) -> Draft {
+        let mut draft = Draft::of_client(connection.key, request);
+        if request.emit {
+            let origin = || Origin {
+                sender: request.meta.clone(),
+                connection_id: Some(Arc::clone(&connection.id)),
+                trigger: Some(trigger),
+            };
+            draft.announcement =
+                self.hub.announcer().message(&request.channel, &request.event, origin);
+        }
+        draft
     }
 
     /// Asks storage about a single-use token, and goes on with what waits for that.
@@ -217,7 +267,7 @@ impl Core {
 
 impl Draft {
     /// What a client publishes.
-    pub(crate) fn of_client(sender: ConnectionKey, request: &PublishRequest<'_>) -> Self {
+    fn of_client(sender: ConnectionKey, request: &PublishRequest<'_>) -> Self {
         let (uid, umd) = (request.meta.uid.as_deref(), request.meta.umd.as_deref());
         let mut meta = Vec::with_capacity(64);
         json::meta(&mut meta, uid, umd);

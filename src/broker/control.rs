@@ -130,7 +130,7 @@ impl Core {
         for action in actions {
             match action {
                 Action::Leave(leave) => {
-                    self.hub.leave(&leave.registration);
+                    self.leave(connection, &leave);
                     connection.mailbox().push(leave.farewell.to_frame());
                 }
                 Action::Reply(event) => connection.mailbox().push(event.to_frame()),

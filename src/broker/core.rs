@@ -114,9 +114,18 @@ impl Core {
         let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
         let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, now);
         let key = self.connections.next_key();
-        let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session, now.wall);
+        let connection = Connection::new(
+            key,
+            id,
+            Arc::clone(&secret),
+            mailbox,
+            session,
+            now.wall,
+            token.keep_alive,
+        );
         let connection = Arc::new(connection);
         self.connections.insert(&connection);
+        self.hub.announcer().connected(&connection, || connection.session().lock().meta().clone());
         self.hub.counters().connected.add(1);
         let actions = connection.session().lock().start(secret, now);
         let wait = self.perform_all(&connection, actions);
@@ -156,12 +165,13 @@ impl Core {
         let registrations = connection.session().lock().end();
         // Who can't come back, or is not to, is a member no more.
         let is_final = self.is_draining() || connection.mailbox().is_disconnected();
-        for registration in &registrations {
+        for (registration, meta) in &registrations {
             if is_final {
                 self.hub.leave(registration);
             } else {
                 self.hub.lose(registration);
             }
+            self.hub.announcer().unsubscribed(connection, registration.channel_name(), meta);
         }
     }
 
@@ -169,6 +179,9 @@ impl Core {
     pub(crate) fn ended(&self, connection: &Connection) {
         self.unsubscribe_all(connection);
         self.connections.remove(connection);
+        let now = self.clock.now().wall;
+        let announcer = self.hub.announcer();
+        announcer.disconnected(connection, now, || connection.session().lock().meta().clone());
         if self.is_draining() {
             self.ended.notify_waiters();
         }

@@ -2,6 +2,7 @@
 
 use super::channel::{Channel, Duties, Joined, State};
 use super::clock::Clock;
+use super::events::Announcer;
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Draft, Outgoing, Settle};
 use super::presence::Presence;
@@ -39,6 +40,7 @@ pub(crate) struct Hub {
     ahead: AtomicU64,
     counters: Counters,
     pub(super) presence: Presence,
+    announcer: Announcer,
 }
 
 impl Hub {
@@ -49,6 +51,7 @@ impl Hub {
         clock: Arc<dyn Clock>,
         floor: MessageId,
         waiting_budget: usize,
+        announcer: Announcer,
     ) -> Self {
         let waiting_budget = waiting_budget.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Self {
@@ -65,6 +68,7 @@ impl Hub {
             ahead: AtomicU64::new(0),
             counters: Counters::default(),
             presence: Presence::default(),
+            announcer,
         }
     }
 
@@ -89,6 +93,9 @@ impl Hub {
                 self.subscribed.insert(&channel.name, channel);
             }
             self.subscriptions.fetch_add(1, Ordering::Relaxed);
+            if registration.is_counted() {
+                self.announcer.channel_updated(&channel.name, state.subscriptions_count());
+            }
             joined
         })
     }
@@ -105,13 +112,17 @@ impl Hub {
     }
 
     fn end(self: &Arc<Self>, joined: &Joined, may_return: bool) -> Option<oneshot::Receiver<()>> {
-        if joined.end(&self.subscribed) {
+        if joined.end(&self.subscribed, &self.announcer) {
             self.subscriptions.fetch_sub(1, Ordering::Relaxed);
         }
         let seat = joined.seat.as_ref();
         let left = seat.map(|seat| self.leave_seat(seat, may_return));
         self.forget_if_unused(&joined.channel);
         left
+    }
+
+    pub(super) fn announcer(&self) -> &Announcer {
+        &self.announcer
     }
 
     /// A share of what may wait, without waiting for it; `None` where too much waits already.

@@ -1,5 +1,6 @@
 //! What a host publishes.
 
+use super::events::Trigger;
 use super::outgoing::Settled;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::store::StoreFor;
@@ -37,6 +38,7 @@ pub struct Message {
     store: StoreFor,
     deduplication: Option<String>,
     emit: bool,
+    trigger: Trigger,
     due: Option<Due>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct CheckedMessage {
     pub(super) store: StoreFor,
     pub(super) deduplication: Option<String>,
     pub(super) emit: bool,
+    /// Where it came in.
+    pub(super) trigger: Trigger,
     pub(super) due: Option<Timestamp>,
 }
 
@@ -71,6 +75,7 @@ impl Message {
             store: StoreFor::Seconds(0),
             deduplication: None,
             emit: false,
+            trigger: Trigger::ServerEmbedded,
             due: None,
         }
     }
@@ -147,6 +152,11 @@ impl Message {
         self
     }
 
+    pub(crate) fn trigger(mut self, trigger: Trigger) -> Self {
+        self.trigger = trigger;
+        self
+    }
+
     pub(crate) fn store(mut self, store: StoreFor) -> Self {
         self.store = store;
         self
@@ -181,6 +191,7 @@ impl Message {
             store: self.store,
             deduplication: self.deduplication,
             emit: self.emit,
+            trigger: self.trigger,
             due: self.due.map(|due| due.resolve(now)).transpose()?,
         })
     }

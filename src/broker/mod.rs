@@ -10,6 +10,7 @@ mod connections;
 mod control;
 mod core;
 mod error;
+mod events;
 mod frame_queue;
 mod history;
 mod hub;
@@ -39,6 +40,10 @@ mod umd;
 
 pub use builder::BrokerBuilder;
 pub use error::{BuildError, Error};
+pub use events::{
+    ChannelEvent, ConnectionEvent, Event, EventKind, EventMetadata, EventStream, Lagged,
+    MessageEvent, SubscriptionEvent, Trigger,
+};
 pub use history::{History, HistoryMessage, HistoryQuery};
 pub use info::{ChannelInfo, Member};
 pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
@@ -54,7 +59,7 @@ pub(crate) use frame_queue::FrameQueue;
 pub(crate) use listed::{DEFAULT_LIMIT, MAX_LIMIT};
 pub(crate) use listing::ListRequest;
 pub(crate) use mailbox::Mail;
-pub(crate) use outgoing::{Draft, Refusal};
+pub(crate) use outgoing::Refusal;
 pub(crate) use publish::Begun;
 pub(crate) use reaction::HostReaction;
 pub(crate) use schedule::Task;

@@ -1,6 +1,7 @@
 //! What goes through a channel's order: messages, and everything else that must keep its place
 //! among them.
 
+use super::events::Announcement;
 use super::mailbox::Mailbox;
 use super::schedule::Bookings;
 use super::subscribers::ConnectionKey;
@@ -31,6 +32,8 @@ pub(crate) struct Draft {
     pub(crate) audience: Audience,
     /// What storage is asked to do before anybody sees it, if anything.
     pub(crate) write: Option<PendingWrite>,
+    /// What the host hears of it once it is delivered, if anything.
+    pub(crate) announcement: Option<Box<Announcement>>,
 }
 
 #[allow(dead_code)]
@@ -193,7 +196,7 @@ impl Draft {
         retention: Retention,
     ) -> Self {
         let write = PendingWrite::message(event, author, retention);
-        Self { frame, audience: Audience::AllBut(None), write }
+        Self { frame, audience: Audience::AllBut(None), write, announcement: None }
     }
 
     /// What the host publishes: without `meta` (section 10).
@@ -209,6 +212,7 @@ impl Draft {
             frame: UnstampedFrame::without_id(0, |_| ()),
             audience: Audience::Nobody,
             write: None,
+            announcement: None,
         }
     }
 

@@ -1,10 +1,12 @@
 //! Publishing as the host, one message or many, now or later (protocol section 10).
 
 use super::core::{Core, shutting_down};
+use super::events::Origin;
 use super::message::{CheckedMessage, Message, Published};
 use super::outgoing::{Change, Draft, PendingWrite, Refusal, Settle, Settled};
 use super::schedule::{Deed, Task};
 use crate::protocol::error::ProtocolError;
+use crate::protocol::event::Meta;
 use crate::protocol::names;
 use fanfare_storage::{Deduplication, MessageId, Outcome, Timestamp};
 use std::sync::Arc;
@@ -105,7 +107,7 @@ impl Core {
         let event = Arc::clone(&message.event);
         let (pending, schedule) = match message.due {
             None => {
-                let draft = draft(&channel, message, self.clock.now().wall);
+                let draft = self.draft_of_host(&channel, message);
                 (self.enqueue(&channel, draft).await, None)
             }
             Some(due) => {
@@ -115,6 +117,17 @@ impl Core {
             }
         };
         Ok(Begun { channel, event, schedule, pending })
+    }
+
+    /// What the host publishes now, and what it hears of it.
+    fn draft_of_host(&self, channel: &Arc<str>, message: &CheckedMessage) -> Draft {
+        let mut draft = draft(channel, message, self.clock.now().wall);
+        if message.emit {
+            let trigger = Some(message.trigger);
+            let origin = || Origin { sender: Meta::default(), connection_id: None, trigger };
+            draft.announcement = self.hub.announcer().message(channel, &message.event, origin);
+        }
+        draft
     }
 
     /// Puts something into its channel's order, once there is room for it.

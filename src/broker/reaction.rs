@@ -233,6 +233,7 @@ impl Core {
             frame: UnstampedFrame::message(channel, event, &data, Some(&meta)),
             audience: Audience::AllBut(except),
             write: Some(PendingWrite { change, fulfils: None }),
+            announcement: None,
         }
     }
 

@@ -60,6 +60,11 @@ impl Registration {
         self.connection
     }
 
+    /// Whether it shows in the channel's count.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
     }

@@ -143,7 +143,7 @@ fn write_connection(body: &mut Vec<u8>, connection: &ConnectionInfo) {
     body.extend_from_slice(br#","umd":"#);
     body.extend_from_slice(connection.umd().unwrap_or(b"null"));
     body.extend_from_slice(br#","connectedAt":"#);
-    json::string(body, &rfc_3339(connection.connected_at()));
+    json::string(body, &json::rfc_3339(connection.connected_at()));
     let count = format!(",\"subscriptionsCount\":{}", connection.subscriptions_count());
     body.extend_from_slice(count.as_bytes());
 }
@@ -312,12 +312,6 @@ fn unix_seconds(fields: &Fields<'_>, field: Field) -> Result<Option<Timestamp>, 
     let seconds = seconds
         .map_err(|_| invalid(format!("the field {:?} must be seconds since 1970", field.name())))?;
     Ok(seconds.map(Timestamp::from_unix_seconds))
-}
-
-fn rfc_3339(time: Timestamp) -> String {
-    let millis = i64::try_from(time.as_unix_millis()).ok();
-    let time = millis.and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    time.unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 fn gone() -> ProtocolError {

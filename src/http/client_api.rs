@@ -3,7 +3,7 @@
 use super::answer::Accepted;
 use super::body::Body;
 use super::{BoxError, answer, request};
-use crate::broker::{Connection, Core, Draft, ListRequest, Refusal, Task};
+use crate::broker::{Connection, Core, ListRequest, Refusal, Task, Trigger};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::session::{REACTION, message_id};
@@ -106,7 +106,10 @@ async fn publish_message(
     let request = connection.session().lock().publish_over_http(now, fields)?;
     let channel = Arc::clone(&request.channel);
     let (pending, schedule) = match request.due {
-        None => (core.enqueue(&channel, Draft::of_client(connection.key(), &request)).await, None),
+        None => {
+            let draft = core.draft_of_client(connection, &request, Trigger::ClientHttp);
+            (core.enqueue(&channel, draft).await, None)
+        }
         Some(due) => {
             let task = Task::of_client(connection.id(), &request);
             let booking = core.book(&channel, due, &task)?;

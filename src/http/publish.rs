@@ -3,7 +3,7 @@
 
 use super::answer::{self, Accepted};
 use super::body::Body;
-use crate::broker::{Begun, Core, HostReaction, Message, Published};
+use crate::broker::{Begun, Core, HostReaction, Message, Published, Trigger};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::write_error;
 use crate::protocol::fields::{Field, Fields};
@@ -168,6 +168,7 @@ fn answer_all(results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
 fn message(fields: &Fields<'_>, channel: &str, event: &str) -> Result<Message, ProtocolError> {
     let mut message = Message::new(channel, event)
         .store(store(fields)?)
+        .trigger(Trigger::ServerHttp)
         .emit_pub_sub_event(fields.flag(Field::EmitPubSubEvent)?);
     if let Some(data) = fields.raw(Field::Data) {
         message = message.raw_data(data.get());

@@ -31,7 +31,9 @@ mod tests;
 mod timers;
 mod umd;
 
-pub(crate) use action::{Action, CloseReason, Join, Observer, PublishRequest, Recovery, UseToken};
+pub(crate) use action::{
+    Action, CloseReason, Join, Leave, Observer, PublishRequest, Recovery, UseToken,
+};
 pub(crate) use history::HistoryScope;
 pub(crate) use publish::check_data_size;
 pub(crate) use reaction::{
@@ -212,8 +214,9 @@ impl<R> Session<R> {
         self.timers.due(now)
     }
 
-    /// Ends the session: the handles of all its subscriptions, to be removed by the caller.
-    pub(crate) fn end(&mut self) -> Vec<R> {
+    /// Ends the session: the handles of all its subscriptions, to be removed by the caller, with
+    /// whose they were.
+    pub(crate) fn end(&mut self) -> Vec<(R, Meta)> {
         self.waiting = None;
         self.subscriptions.drain()
     }

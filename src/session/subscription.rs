@@ -81,10 +81,13 @@ impl<R> Subscriptions<R> {
         self.by_channel.remove_entry(channel).map(|(channel, removed)| (channel, *removed))
     }
 
-    pub(super) fn drain(&mut self) -> Vec<R> {
+    pub(super) fn drain(&mut self) -> Vec<(R, Meta)> {
         self.by_channel
             .drain()
-            .filter_map(|(_, subscription)| subscription.active.map(|active| active.registration))
+            .filter_map(|(_, subscription)| {
+                let Subscription { active, meta, .. } = *subscription;
+                active.map(|active| (active.registration, meta))
+            })
             .collect()
     }
 }

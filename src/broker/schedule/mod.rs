@@ -14,10 +14,12 @@ pub(crate) use payload::{Deed, Task};
 pub use waiting::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 
 use super::core::Core;
+use super::events::Origin;
 use super::hub::next_id;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::{Pending, deduplication};
 use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Meta;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
 use crate::session::PublishRequest;
@@ -105,6 +107,7 @@ impl Core {
             frame: UnstampedFrame::without_id(0, |_| ()),
             audience: Audience::Nobody,
             write: Some(PendingWrite { change: Change::AddSchedule(schedule), fulfils: None }),
+            announcement: None,
         };
         Ok(Booking { id, draft, bookings: Arc::clone(&self.bookings), due })
     }
@@ -132,11 +135,17 @@ impl Task {
     }
 
     /// It as it is done now, which carries out the schedule `id`.
-    fn draft(self, core: &Core, channel: &str, id: MessageId) -> Draft {
+    fn draft(self, core: &Core, channel: &Arc<str>, id: MessageId) -> Draft {
+        let mut announcement = None;
         let now = core.clock.now().wall;
         let retention = self.store.retention(now);
         let (frame, audience, change) = match self.deed {
             Deed::Publish { event, data, except, deduplication: key } => {
+                if self.emit {
+                    let sender = sender(self.author.as_ref());
+                    let origin = || Origin { sender, connection_id: None, trigger: None };
+                    announcement = core.hub.announcer().message(channel, &event, origin);
+                }
                 let meta = self.author.as_ref().map(meta);
                 let data = data.as_bytes();
                 let frame = UnstampedFrame::message(channel, &event, data, meta.as_deref());
@@ -156,8 +165,14 @@ impl Task {
                 (frame, audience, Change::SetEntry(set))
             }
         };
-        Draft { frame, audience, write: Some(PendingWrite { change, fulfils: Some(id) }) }
+        let write = Some(PendingWrite { change, fulfils: Some(id) });
+        Draft { frame, audience, write, announcement }
     }
+}
+
+fn sender(author: Option<&Author>) -> Meta {
+    let uid = author.and_then(|author| author.uid.as_deref()).map(Arc::from);
+    Meta { uid, umd: author.and_then(|author| author.umd.clone()) }
 }
 
 fn meta(author: &Author) -> Vec<u8> {
@@ -226,8 +241,9 @@ impl Core {
             let fanfare_storage::Schedule { id, channel, payload, .. } = schedule;
             match Task::from_payload(&payload) {
                 Ok(task) => {
-                    let draft = task.draft(self, &channel, id);
-                    let pending = self.enqueue(&Arc::from(&*channel), draft).await;
+                    let name = Arc::from(&*channel);
+                    let draft = task.draft(self, &name, id);
+                    let pending = self.enqueue(&name, draft).await;
                     under_way.push((id, channel, pending));
                 }
                 Err(error) => tracing::error!(

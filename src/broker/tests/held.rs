@@ -84,7 +84,12 @@ async fn section_7_3_observers_get_the_keys_that_they_may_see() {
     for key in ["a.1", "b.1"] {
         let text = json!({"key": key}).to_string();
         let frame = UnstampedFrame::without_id(0, |out| out.extend_from_slice(text.as_bytes()));
-        let draft = Draft { frame, audience: Audience::Observers(key.into()), write: None };
+        let draft = Draft {
+            frame,
+            audience: Audience::Observers(key.into()),
+            write: None,
+            announcement: None,
+        };
         let permit = world.hub.try_reserve(draft.size()).unwrap();
         world.hub.publish(&"c".into(), draft.outgoing(Settle::Nobody, permit));
     }

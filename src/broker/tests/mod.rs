@@ -14,6 +14,7 @@ mod scheduling;
 
 use super::channel::Joined;
 use super::clock::{Clock, ManualClock};
+use super::events::Announcer;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::outgoing::{Draft, Refusal, Settle, Settled};
@@ -83,7 +84,7 @@ fn hub(
 ) -> Arc<Hub> {
     let storage: Arc<dyn Storage> = Arc::<FaultyStorage>::clone(storage);
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    Arc::new(Hub::new(storage, clock, floor, budget))
+    Arc::new(Hub::new(storage, clock, floor, budget, Announcer::new(16)))
 }
 
 /// A connection as far as a channel sees it.

@@ -380,7 +380,8 @@ async fn the_grace_period_is_over_when_it_is_over() {
     let storage: Arc<dyn Storage> = Arc::<FaultyStorage>::clone(&world.storage);
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&world.clock);
     let grace = Duration::from_secs(30);
-    let hub = Hub::new(storage, clock, MessageId::MIN, BUDGET).with_presence_grace(grace);
+    let hub = Hub::new(storage, clock, MessageId::MIN, BUDGET, Announcer::new(16))
+        .with_presence_grace(grace);
     world.hub = Arc::new(hub);
     let watcher = enter(&world.hub, "watcher", None).await.unwrap();
     let one = enter(&world.hub, "jim", Some(1)).await.unwrap();
