@@ -7,6 +7,7 @@ mod client;
 mod client_api;
 mod connecting;
 mod control;
+mod events;
 mod limits;
 mod messaging;
 mod mounting;

@@ -4,6 +4,8 @@
 
 mod encode;
 mod kinds;
+#[cfg(test)]
+mod tests;
 
 pub use kinds::{
     ChannelEvent, ConnectionEvent, Event, EventKind, EventMetadata, MessageEvent,
