@@ -144,6 +144,16 @@
 //! in Unix seconds, as in tokens; without `issuedBefore` it is now. An operator's disconnect has
 //! close code 4403, upon which `fanfare.js` stays away for a while.
 //!
+//! # Events
+//!
+//! [`Broker::events`] is a stream of what happens, typed and as JSON (protocol section 12):
+//! connected, disconnected, subscribed, unsubscribed, channelUpdated, and messagePublished where
+//! the message's `emitPubSubEvent` is true. A change of a channel's count is told before the
+//! subscription that made it, or right before the word of its end. A message is told once it is
+//! delivered, and one that was dropped since it repeats another is not; one that was scheduled has
+//! no `trigger` and no `connectionId`. Events are not stored: a stream has what happens while it is
+//! there, up to [`event_capacity`](BrokerBuilder::event_capacity) of them unread.
+//!
 //! # Features
 //!
 //! - `redb` (default): `RedbStorage`, the durable store to choose.
