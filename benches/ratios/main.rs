@@ -32,11 +32,12 @@ const REPETITIONS: usize = 7;
 
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("channels", channels::report),
     ("stored", stored::report),
     ("history", history::report),
-    ("sockets", sockets::report),
+    ("connecting", sockets::connecting),
+    ("dropping", sockets::dropping),
 ];
 
 fn main() {
@@ -46,6 +47,7 @@ fn main() {
     if channels::measured_memory() {
         return;
     }
+    platform::raise_file_limit();
     let wanted: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     println!("| what | measured | bound | |\n|---|---|---|---|");
     for (name, report) in PARTS {

@@ -18,7 +18,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+
+/// How many connections may end at once: each takes some microseconds, and newcomers wait as long.
+const DEPARTURES_AT_ONCE: usize = 16;
 
 /// Describes a [`Broker`]: at least a key to verify tokens with and a storage.
 #[must_use = "a builder does nothing until it builds"]
@@ -277,6 +280,7 @@ impl BrokerBuilder {
             bookings,
             recoveries,
             revoking: tokio::sync::Mutex::default(),
+            departures: Semaphore::new(DEPARTURES_AT_ONCE),
             draining: AtomicBool::new(false),
             upkeep: tokio::sync::Mutex::default(),
             ended: Notify::new(),

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// Limits and switches, from the builder. Without `Debug`, which would show the keys.
 pub(crate) struct Settings {
@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(super) recoveries: Recoveries,
     /// Held by who revokes.
     pub(super) revoking: tokio::sync::Mutex<()>,
+    /// Whoever ends takes its turn here.
+    pub(crate) departures: Semaphore,
     pub(super) draining: AtomicBool,
     /// Held by what is done from time to time, so that the storage is not closed under it.
     pub(super) upkeep: tokio::sync::Mutex<()>,

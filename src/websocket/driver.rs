@@ -124,14 +124,20 @@ impl Driver {
         })
     }
 
-    /// Ends the connection, once it is over.
+    /// Ends the connection, once it is over. Few do so at a time: where a crowd is gone at once,
+    /// others have their turn in between.
     pub(super) async fn finish(mut self) {
         let Open { core, connection } = &self.open;
+        let turn = core.departures.acquire().await;
         core.unsubscribe_all(connection);
         connection.mailbox().disconnect();
-        // TLS wants to say goodbye too; a client that is gone is not waited for.
-        let goodbye = poll_fn(|context| self.socket.poll_shutdown(context));
-        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+        drop(turn);
+        // Closing a TCP socket says enough; TLS wants to say goodbye too, and a client that is gone
+        // is not waited for.
+        if self.socket.tcp().is_none() {
+            let goodbye = poll_fn(|context| self.socket.poll_shutdown(context));
+            let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+        }
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Turn {
