@@ -12,7 +12,7 @@ use super::recovery::{Recoveries, RecoveryLimits};
 use super::schedule::{self, Bookings};
 use super::{Broker, keep};
 use crate::auth::{Verifier, VerifyingKey};
-use crate::session::{SessionSettings, TimerSettings};
+use crate::session::{MessageRate, SessionSettings, TimerSettings};
 use fanfare_storage::{MessageId, Storage};
 use std::fmt;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub struct BrokerBuilder {
     allowed_origins: Vec<Box<str>>,
     timers: TimerSettings,
     max_subscriptions: usize,
+    message_rate: Option<(u32, u32)>,
     max_inbound_message: usize,
     mailbox_budget: usize,
     waiting_budget: usize,
@@ -65,6 +66,7 @@ impl BrokerBuilder {
             allowed_origins: Vec::new(),
             timers: TimerSettings::default(),
             max_subscriptions: 10_000,
+            message_rate: None,
             max_inbound_message: 64 << 10,
             mailbox_budget: 1 << 20,
             waiting_budget: 64 << 20,
@@ -144,6 +146,17 @@ impl BrokerBuilder {
     /// beyond that is denied.
     pub fn max_subscriptions(mut self, number: usize) -> Self {
         self.max_subscriptions = number;
+        self
+    }
+
+    /// How many messages one connection may send per second on average, and how many at once after a
+    /// rest; not limited by default. At most 1,000,000 each. Requests to the client HTTP API count
+    /// too. What is over the limit is refused with `RATE_LIMITED` (protocol section 13), and the
+    /// connection stays. Subscribes and unsubscribes are not refused but delayed, with all that
+    /// comes after them, and so are messages that no command can be read from. `hotsock.ping`,
+    /// `hotsock.pong` and `hotsock.heartbeat` do not count.
+    pub fn max_message_rate(mut self, per_second: u32, burst: u32) -> Self {
+        self.message_rate = Some((per_second, burst));
         self
     }
 
@@ -249,6 +262,7 @@ impl BrokerBuilder {
             verifier: Arc::clone(&verifier),
             timers: self.timers,
             max_subscriptions: self.max_subscriptions,
+            message_rate: self.message_rate.map(|(rate, burst)| MessageRate::new(rate, burst)),
         };
         let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
         let hub = Hub::new(
@@ -310,6 +324,13 @@ impl BrokerBuilder {
         if self.presence_grace > Duration::from_secs(24 * 60 * 60) {
             return wrong("presence_grace must be at most a day");
         }
+        let rates = 1..=MAX_MESSAGE_RATE;
+        if self
+            .message_rate
+            .is_some_and(|(rate, burst)| ![rate, burst].iter().all(|n| rates.contains(n)))
+        {
+            return wrong("max_message_rate must be 1 to 1,000,000, per second and at once");
+        }
         if self.mailbox_budget < 16 << 10 {
             return wrong("max_queued_bytes must be at least 16,384 bytes");
         }
@@ -328,6 +349,9 @@ impl BrokerBuilder {
         Ok(())
     }
 }
+
+/// Finer than clocks are nobody needs to count.
+const MAX_MESSAGE_RATE: u32 = 1_000_000;
 
 /// Room for events is taken when the broker is built.
 const MAX_EVENT_CAPACITY: usize = 1 << 16;

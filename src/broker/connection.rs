@@ -10,7 +10,7 @@ use super::subscribers::ConnectionKey;
 use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
-use crate::session::{Action, CloseReason, Leave, PublishRequest, Session, UseToken};
+use crate::session::{Action, CloseReason, Leave, Now, PublishRequest, Session, UseToken};
 use fanfare_storage::{Retention, Timestamp};
 use parking_lot::Mutex;
 use std::fmt;
@@ -148,6 +148,25 @@ impl Core {
                 None
             }
         }
+    }
+
+    /// What has to end before a client's next message is looked at, where messages have a rate.
+    pub(crate) fn paced(
+        &self,
+        connection: &Connection,
+        now: Now,
+        wait: Option<Wait>,
+    ) -> Option<Wait> {
+        if self.sessions.message_rate.is_none() {
+            return wait;
+        }
+        let Some(pause) = connection.session.lock().pause(now) else { return wait };
+        Some(Box::pin(async move {
+            if let Some(wait) = wait {
+                wait.await;
+            }
+            tokio::time::sleep(pause).await;
+        }))
     }
 
     fn publish_for(

@@ -44,6 +44,7 @@ where
     B::Error: Into<BoxError>,
 {
     let connection = authenticate(core, request.uri().query())?;
+    connection.session().lock().admit(core.clock.now())?;
     let body = request::body(request.into_body(), core.settings.max_client_body).await?;
     let fields = Fields::parse_bytes(&body)?;
     match operation {

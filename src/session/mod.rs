@@ -22,6 +22,7 @@ mod alias;
 mod control;
 mod history;
 mod info;
+mod pace;
 mod publish;
 mod reaction;
 mod subscribe;
@@ -35,6 +36,7 @@ pub(crate) use action::{
     Action, CloseReason, Join, Leave, Observer, PublishRequest, Recovery, UseToken,
 };
 pub(crate) use history::HistoryScope;
+pub(crate) use pace::MessageRate;
 pub(crate) use publish::check_data_size;
 pub(crate) use reaction::{
     REACTION, Reacting, ReactionAction, ReactionRequest, check_reaction, message_id, reaction_data,
@@ -49,6 +51,7 @@ use crate::protocol::event::{Connected, Event, Meta};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use fanfare_storage::Timestamp;
+use pace::Pace;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +75,8 @@ pub(crate) struct SessionSettings {
     pub(crate) timers: TimerSettings,
     /// How many channels one connection may be subscribed to; see [`Session::handle_text`].
     pub(crate) max_subscriptions: usize,
+    /// What one client may send, where that is limited.
+    pub(crate) message_rate: Option<MessageRate>,
 }
 
 /// See the module's documentation.
@@ -88,6 +93,7 @@ pub(crate) struct Session<R> {
     unsubscribed_grants: GrantCache,
     waiting: Option<PendingSubscribe>,
     timers: Timers,
+    pace: Pace,
 }
 
 impl<R> Session<R> {
@@ -109,6 +115,7 @@ impl<R> Session<R> {
             unsubscribed_grants: GrantCache::default(),
             waiting: None,
             timers,
+            pace: Pace::default(),
         }
     }
 
@@ -134,11 +141,11 @@ impl<R> Session<R> {
         self.timers.touch(now);
         let fields = match Fields::parse(text) {
             Ok(fields) => fields,
-            Err(error) => return Action::error(None, error),
+            Err(error) => return self.nonsense(now, error),
         };
         let channel = match fields.string(Field::Channel) {
             Ok(channel) => channel,
-            Err(error) => return Action::error(None, error),
+            Err(error) => return self.nonsense(now, error),
         };
         self.dispatch(now, &fields, channel).unwrap_or_else(|error| {
             let written = fields.string(Field::Channel).ok().flatten();
@@ -150,7 +157,12 @@ impl<R> Session<R> {
     pub(crate) fn handle_binary(&mut self, now: Now) -> Action<'static, R> {
         self.timers.touch(now);
         let message = "binary messages are not understood; send JSON text";
-        Action::error(None, ProtocolError::new(Code::InvalidMessage, message))
+        self.nonsense(now, ProtocolError::new(Code::InvalidMessage, message))
+    }
+
+    fn nonsense(&mut self, now: Now, error: ProtocolError) -> Action<'static, R> {
+        self.count(now);
+        Action::error(None, error)
     }
 
     fn dispatch<'a>(
@@ -161,8 +173,15 @@ impl<R> Session<R> {
     ) -> Result<Action<'a, R>, ProtocolError> {
         let event = required_event(fields)?;
         let Some(command) = event.strip_prefix(names::RESERVED_PREFIX) else {
+            self.admit(now)?;
             return self.publish(now, fields, event, channel).map(Action::Publish);
         };
+        match command {
+            "subscribe" | "unsubscribe" => self.count(now),
+            // Whoever is told to send them must be able to.
+            "ping" | "pong" | "heartbeat" => {}
+            _ => self.admit(now)?,
+        }
         match command {
             "subscribe" => self.subscribe(now, fields, channel.as_deref()),
             "unsubscribe" => self.unsubscribe(channel.as_deref()),

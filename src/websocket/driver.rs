@@ -238,11 +238,11 @@ impl Driver {
         match incoming {
             Incoming::Text(text) => {
                 let action = connection.session().lock().handle_text(now, &text);
-                self.wait = core.perform(connection, action);
+                self.wait = core.paced(connection, now, core.perform(connection, action));
             }
             Incoming::Binary => {
                 let action = connection.session().lock().handle_binary(now);
-                self.wait = core.perform(connection, action);
+                self.wait = core.paced(connection, now, core.perform(connection, action));
             }
             Incoming::Control => {
                 connection.session().lock().touch(now);

@@ -143,3 +143,40 @@ async fn fragmented_messages_are_put_together() {
     jim.send_raw(&frame(0x80, second)).await;
     assert_eq!(jim.next().await["event"], "hotsock.pong");
 }
+
+#[tokio::test]
+async fn section_13_over_its_rate_a_connection_is_refused_and_stays() {
+    let server = Server::with(builder().max_message_rate(1, 2)).await;
+    let mut jim = Client::connect(&server, &chat("jim")).await;
+    // Delayed where it has to be, and never refused.
+    for channel in ["c", "d", "e"] {
+        jim.subscribe(channel).await;
+    }
+    for number in 0..50 {
+        jim.publish("c", "chat", &json!(number)).await;
+    }
+    let (mut delivered, mut refused) = (0, 0);
+    while delivered + refused < 50 {
+        let said = jim.next().await;
+        if said["event"] == "hotsock.error" {
+            assert_eq!(said["error"]["code"], "RATE_LIMITED", "{said}");
+            refused += 1;
+        } else {
+            assert_eq!(said["event"], "chat");
+            delivered += 1;
+        }
+    }
+    assert!(refused > 0);
+    let body = json!({"channel": "c"});
+    while jim.call(&server, "listMessages", &body).await.status != 429 {}
+    let mut other = Client::connect(&server, &chat("eve")).await;
+    other.subscribe("c").await;
+    assert_eq!(server.broker.connection_count(), 2);
+}
+
+#[tokio::test]
+async fn a_rate_of_nothing_or_of_too_much_is_no_setting() {
+    for (rate, burst) in [(0, 1), (1, 0), (1_000_001, 1), (1, 1_000_001)] {
+        assert!(builder().max_message_rate(rate, burst).build().await.is_err());
+    }
+}

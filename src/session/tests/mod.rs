@@ -3,6 +3,7 @@
 mod aliases;
 mod control;
 mod lifetime;
+mod pace;
 mod publishing;
 mod reacting;
 mod scheduling;
@@ -86,11 +87,16 @@ impl Client {
     }
 
     fn connect_raw(claims: &Value, timers: TimerSettings) -> Self {
+        Self::connect_paced(claims, timers, None)
+    }
+
+    fn connect_paced(claims: &Value, timers: TimerSettings, rate: Option<MessageRate>) -> Self {
         let key = VerifyingKey::hmac(Algorithm::HS256, SECRET).unwrap();
         let verifier = Arc::new(Verifier::new(vec![key], Vec::new(), None, Duration::ZERO));
         let now = Now { wall: Timestamp::from_unix_seconds(START), steady: Duration::ZERO };
         let token = verifier.verify(&sign(claims), now.wall).unwrap();
-        let settings = SessionSettings { verifier, timers, max_subscriptions: 3 };
+        let settings =
+            SessionSettings { verifier, timers, max_subscriptions: 3, message_rate: rate };
         let mut client = Self {
             session: Session::new(Arc::new(settings), "connection-1".into(), &token, now),
             now,
