@@ -95,6 +95,9 @@ async fn build(
         .shared_storage(storage)
         .max_connection_age(options.max_connection_age.0)
         .presence_grace(options.presence_grace.0);
+    if let Some((per_second, burst)) = options.max_message_rate.0 {
+        builder = builder.max_message_rate(per_second, burst);
+    }
     for key in &keys.verifying {
         builder = builder.verifying_key(key.clone());
     }

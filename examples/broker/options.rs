@@ -118,6 +118,17 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME|off", env = "FANFARE_PRESENCE_GRACE", default_value = "off")]
     pub(crate) presence_grace: Grace,
 
+    /// How many messages a connection may send per second, and, after a colon, how many at once, such
+    /// as 20:100; without the second, as many as in a second. More are refused with RATE_LIMITED.
+    /// `off` for any number.
+    #[arg(
+        long,
+        value_name = "N[:BURST]|off",
+        env = "FANFARE_MAX_MESSAGE_RATE",
+        default_value = "off"
+    )]
+    pub(crate) max_message_rate: MessageRate,
+
     /// What to write to stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", default_value = "warn")]
     pub(crate) log: LevelFilter,
@@ -217,6 +228,27 @@ impl FromStr for Grace {
             Some(seconds @ 1..=DAY) => Ok(Grace(Duration::from_secs(seconds))),
             Some(_) => Err("write a time from 1s to 1d, or off"),
             None => Err("write a time with its units, such as 10s or 1m30s, or off"),
+        }
+    }
+}
+
+/// How many messages per second, and how many at once; `None` for any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageRate(pub(crate) Option<(u32, u32)>);
+
+impl FromStr for MessageRate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(MessageRate(None));
+        }
+        let (rate, burst) = text.split_once(':').unwrap_or((text, text));
+        match [rate, burst].map(|number| number.parse().ok()) {
+            [Some(rate @ 1..=1_000_000), Some(burst @ 1..=1_000_000)] => {
+                Ok(MessageRate(Some((rate, burst))))
+            }
+            _ => Err("write numbers from 1 to 1000000, such as 20 or 20:100, or off"),
         }
     }
 }

@@ -146,6 +146,21 @@ fn a_connection_ends_at_its_age() {
 }
 
 #[test]
+fn a_connection_s_messages_have_a_rate() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home).options(["--max-message-rate", "1:2"]).serve();
+    let mut client = Client::join(&broker, "s", "Jim");
+    let codes = [(); 20].map(|()| {
+        client.send(&json!({"event": "no.such", "channel": "chat-s"}));
+        client.receive()["error"]["code"].as_str().unwrap().to_owned()
+    });
+    assert!(
+        codes.iter().all(|code| ["PUBLISH_PERMISSION_DENIED", "RATE_LIMITED"].contains(&&**code))
+    );
+    assert!(codes.contains(&"RATE_LIMITED".to_owned()), "{codes:?}");
+}
+
+#[test]
 fn pages_of_other_origins_are_let_in_or_not() {
     let allowed = |broker: &Running, origin: &str| {
         let origin = format!("Origin: {origin}");

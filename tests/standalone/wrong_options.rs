@@ -13,6 +13,8 @@ const CASES: &[(&[&str], &[&str])] = &[
     (&["--demo", "maybe"], &["--demo", "possible values: on, off"]),
     (&["--max-connection-age", "2"], &["--max-connection-age", "2h, 90m or 1h30m, or off"]),
     (&["--max-connection-age", "0s"], &["--max-connection-age", "from 1s to 365d"]),
+    (&["--max-message-rate", "many"], &["--max-message-rate", "20 or 20:100, or off"]),
+    (&["--max-message-rate", "20:0"], &["--max-message-rate", "from 1 to 1000000"]),
     (&["--allowed-origin", "app.example"], &["--allowed-origin", "https://app.example"]),
     (&["--audience", ""], &["--audience"]),
     (&["--issuer", ""], &["--issuer"]),
@@ -103,6 +105,8 @@ fn help_names_each_option_and_variable_but_no_secret() {
         "demo",
         "allowed-origin",
         "max-connection-age",
+        "presence-grace",
+        "max-message-rate",
         "log",
     ] {
         let variable = format!("FANFARE_{}", option.to_uppercase().replace('-', "_"));
