@@ -17,7 +17,7 @@ fn data(messages: &[Value]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_history_of_250_messages_is_read_in_pages() {
+async fn section_9_a_history_of_250_messages_is_read_in_pages() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let mut ids = Vec::new();
@@ -51,7 +51,7 @@ async fn a_history_of_250_messages_is_read_in_pages() {
 }
 
 #[tokio::test]
-async fn a_page_holds_at_most_a_megabyte() {
+async fn section_9_a_page_holds_at_most_a_megabyte() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let large = "x".repeat(32_000);
@@ -67,7 +67,7 @@ async fn a_page_holds_at_most_a_megabyte() {
 }
 
 #[tokio::test]
-async fn listing_needs_a_subscription_and_valid_fields() {
+async fn section_9_listing_needs_a_subscription_and_valid_fields() {
     let server = Server::start().await;
     let mut jim = Client::connect(&server, &chat("jim")).await;
     let code =
@@ -88,7 +88,7 @@ async fn listing_needs_a_subscription_and_valid_fields() {
 }
 
 #[tokio::test]
-async fn without_history_start_a_client_sees_what_came_after_its_subscription() {
+async fn section_9_without_history_start_a_client_sees_what_came_after_its_subscription() {
     let server = Server::start().await;
     let publish = async |data: u64| {
         let message = fanfare::Message::new("room", "e").data(&data).store_forever();
@@ -103,7 +103,7 @@ async fn without_history_start_a_client_sees_what_came_after_its_subscription() 
 }
 
 #[tokio::test]
-async fn publishing_over_http_is_as_publishing_over_the_socket() {
+async fn section_9_publishing_over_http_is_as_publishing_over_the_socket() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let mut pam = Client::subscribed(&server, &chat("pam"), "room").await;
@@ -130,7 +130,7 @@ async fn publishing_over_http_is_as_publishing_over_the_socket() {
 }
 
 #[tokio::test]
-async fn unknown_connections_and_wrong_secrets_look_alike() {
+async fn section_13_unknown_connections_and_wrong_secrets_look_alike() {
     let server = Server::start().await;
     let jim = Client::connect(&server, &chat("jim")).await;
     let wrong = format!("/connection/listMessages?connectionId={}&connectionSecret=x", jim.id);
@@ -148,7 +148,7 @@ async fn unknown_connections_and_wrong_secrets_look_alike() {
 }
 
 #[tokio::test]
-async fn pages_of_any_origin_may_use_it_unless_the_host_says_which() {
+async fn section_1_pages_of_any_origin_may_use_it_unless_the_host_says_which() {
     for (allowed, origin, expected) in [
         (None, "https://a.example", Some("*")),
         (Some("https://a.example"), "https://a.example", Some("https://a.example")),

@@ -26,7 +26,7 @@ async fn upgrade(server: &Server, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn bad_tokens_are_refused_before_the_upgrade() {
+async fn section_5_bad_tokens_are_refused_before_the_upgrade() {
     let server = Server::start().await;
     let used_elsewhere = json!({"connectionId": "c"});
     for (what, token) in [
@@ -57,7 +57,7 @@ async fn bad_tokens_are_refused_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn a_good_token_without_an_upgrade_is_told_so_and_not_used_up() {
+async fn section_5_a_good_token_without_an_upgrade_is_told_so_and_not_used_up() {
     let server = Server::start().await;
     let token = connect(&json!({"singleUse": true, "jti": "once"}));
     let answer = get(&server, &format!("/v1?token={token}")).await;
@@ -66,7 +66,7 @@ async fn a_good_token_without_an_upgrade_is_told_so_and_not_used_up() {
 }
 
 #[tokio::test]
-async fn the_token_may_come_as_a_header_and_the_path_end_with_a_slash() {
+async fn section_1_the_token_may_come_as_a_header_and_the_path_end_with_a_slash() {
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
     let server = Server::start().await;
     let url = format!("ws://{}/v1/", server.address);
@@ -78,7 +78,7 @@ async fn the_token_may_come_as_a_header_and_the_path_end_with_a_slash() {
 }
 
 #[tokio::test]
-async fn ids_and_secrets_are_unique_and_long() {
+async fn section_5_ids_and_secrets_are_unique_and_long() {
     let server = Server::start().await;
     let (one, other) =
         (Client::connect(&server, &chat("a")).await, Client::connect(&server, &chat("a")).await);
@@ -88,7 +88,7 @@ async fn ids_and_secrets_are_unique_and_long() {
 }
 
 #[tokio::test]
-async fn a_single_use_token_connects_once_also_across_a_restart() {
+async fn section_3_a_single_use_token_connects_once_also_across_a_restart() {
     let storage: Arc<dyn fanfare::Storage> = Arc::new(MemoryStorage::new());
     let token = connect(&json!({"singleUse": true, "jti": "once"}));
     let server = Server::with(builder().shared_storage(Arc::clone(&storage))).await;
@@ -100,7 +100,7 @@ async fn a_single_use_token_connects_once_also_across_a_restart() {
 }
 
 #[tokio::test]
-async fn concurrent_uses_of_a_single_use_token_open_one_connection() {
+async fn section_3_concurrent_uses_of_a_single_use_token_open_one_connection() {
     let server = Server::start().await;
     let url = server.url(&connect(&json!({"singleUse": true, "jti": "once"})));
     let attempts: Vec<_> =
@@ -113,7 +113,7 @@ async fn concurrent_uses_of_a_single_use_token_open_one_connection() {
 }
 
 #[tokio::test]
-async fn auto_subscribed_channels_are_confirmed_after_the_welcome() {
+async fn section_5_auto_subscribed_channels_are_confirmed_after_the_welcome() {
     let server = Server::start().await;
     let token = connect(&json!({"channels": {"news": {"autoSubscribe": true}}}));
     let mut client = Client::connect(&server, &token).await;
@@ -125,7 +125,7 @@ async fn auto_subscribed_channels_are_confirmed_after_the_welcome() {
 }
 
 #[tokio::test]
-async fn a_connection_ends_with_1001_at_its_maximum_age() {
+async fn section_5_a_connection_ends_with_1001_at_its_maximum_age() {
     let server = Server::with(builder().max_connection_age(Some(Duration::from_secs(1)))).await;
     let mut client = Client::connect(&server, &chat("jim")).await;
     assert_eq!(client.close_code().await, 1001);
@@ -133,14 +133,14 @@ async fn a_connection_ends_with_1001_at_its_maximum_age() {
 }
 
 #[tokio::test]
-async fn a_silent_connection_ends_with_1001() {
+async fn section_5_a_silent_connection_ends_with_1001() {
     let server = Server::with(builder().idle_timeout(Duration::from_secs(1))).await;
     let mut client = Client::connect(&server, &chat("jim")).await;
     assert_eq!(client.close_code().await, 1001);
 }
 
 #[tokio::test]
-async fn a_shutdown_closes_clients_with_1012_and_refuses_new_ones() {
+async fn section_5_a_shutdown_closes_clients_with_1012_and_refuses_new_ones() {
     let server = Server::start().await;
     let mut clients = Vec::new();
     for _ in 0..20 {

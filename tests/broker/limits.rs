@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite;
 
 #[tokio::test]
-async fn a_message_over_the_limit_closes_with_1009() {
+async fn section_2_a_message_over_the_limit_closes_with_1009() {
     let server = Server::start().await;
     let mut jim = Client::connect(&server, &chat("jim")).await;
     jim.send_text(&" ".repeat(64 << 10)).await;
@@ -34,7 +34,7 @@ async fn broken_frames_close_with_the_code_that_says_how() {
 }
 
 #[tokio::test]
-async fn binary_frames_are_errors_and_ping_frames_are_answered() {
+async fn section_13_binary_frames_are_errors_and_ping_frames_are_answered() {
     let server = Server::start().await;
     let mut jim = Client::connect(&server, &chat("jim")).await;
     jim.send_frame(tungstenite::Message::binary(&b"{}"[..])).await;
@@ -55,7 +55,7 @@ async fn a_client_s_close_is_answered() {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_is_closed_with_4429_and_the_others_get_everything() {
+async fn section_5_a_slow_consumer_is_closed_with_4429_and_the_others_get_everything() {
     let server = Server::with(builder().max_queued_bytes(64 << 10)).await;
     let mut slow = Client::subscribed(&server, &chat("slow"), "c").await;
     let mut quick = Client::subscribed(&server, &chat("quick"), "c").await;

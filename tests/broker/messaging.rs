@@ -7,7 +7,7 @@ use fanfare::Message;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_message_reaches_all_subscribers_with_its_sender() {
+async fn section_7_1_a_message_reaches_all_subscribers_with_its_sender() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let mut pam = Client::subscribed(&server, &chat("pam"), "room").await;
@@ -25,7 +25,7 @@ async fn a_message_reaches_all_subscribers_with_its_sender() {
 }
 
 #[tokio::test]
-async fn data_arrives_byte_for_byte_live_and_in_history() {
+async fn section_7_1_data_arrives_byte_for_byte_live_and_in_history() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let deep = "[".repeat(8_000) + &"]".repeat(8_000);
@@ -46,7 +46,7 @@ async fn data_arrives_byte_for_byte_live_and_in_history() {
 }
 
 #[tokio::test]
-async fn the_host_publishes_without_meta() {
+async fn section_7_1_the_host_publishes_without_meta() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let message = Message::new("room", "notice").raw_data(r#"{"a": 1.0}"#).store_forever();
@@ -66,7 +66,7 @@ async fn the_host_publishes_without_meta() {
 }
 
 #[tokio::test]
-async fn ids_increase_and_everybody_sees_the_same_order() {
+async fn section_7_1_ids_increase_and_everybody_sees_the_same_order() {
     const EACH: usize = 100;
     let server = Server::start().await;
     let mut clients = Vec::new();
@@ -90,7 +90,7 @@ async fn ids_increase_and_everybody_sees_the_same_order() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_and_the_connection_stays() {
+async fn section_13_what_is_refused_is_told_and_the_connection_stays() {
     let server = Server::start().await;
     let token = connect(&json!({"uid": "jim", "channels": {"room": {"subscribe": true}}}));
     let mut jim = Client::connect(&server, &token).await;
@@ -110,7 +110,7 @@ async fn what_is_refused_is_told_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn commands_take_effect_in_the_order_in_which_they_were_sent() {
+async fn section_7_commands_take_effect_in_the_order_in_which_they_were_sent() {
     let server = Server::start().await;
     let token = connect(&json!({
         "uid": "jim",

@@ -7,7 +7,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn backends_publish() {
+async fn section_10_backends_publish() {
     let server = Server::start().await;
     let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
     let body = json!({"channel": "room", "event": "notice", "data": {"a": 1}, "store": 60});
@@ -27,7 +27,7 @@ async fn backends_publish() {
 }
 
 #[tokio::test]
-async fn backends_are_told_what_is_wrong() {
+async fn section_10_backends_are_told_what_is_wrong() {
     let server = Server::start().await;
     for (body, code) in [
         (json!({"event": "e"}), "INVALID_CHANNEL_NAME"),
@@ -146,7 +146,7 @@ async fn section_10_channels_publishes_to_each() {
 }
 
 #[tokio::test]
-async fn an_api_key_is_needed() {
+async fn section_1_an_api_key_is_needed() {
     let server = Server::start().await;
     for key in [None, Some("Bearer wrong"), Some("Basic an API key for tests"), Some("Bearer ")] {
         for (method, path) in [("POST", "/publish"), ("GET", "/channels/c")] {
@@ -161,7 +161,7 @@ async fn an_api_key_is_needed() {
 }
 
 #[tokio::test]
-async fn channel_info_counts_subscriptions_but_for_those_that_are_omitted() {
+async fn section_10_channel_info_counts_subscriptions_but_for_those_that_are_omitted() {
     let server = Server::start().await;
     let info = async |path: &str| backend(&server, Method::GET, path, &Value::Null).await.json();
     assert_eq!(info("/channels/never").await, json!({"name": "never", "subscriptionsCount": 0}));
@@ -179,7 +179,7 @@ async fn channel_info_counts_subscriptions_but_for_those_that_are_omitted() {
 }
 
 #[tokio::test]
-async fn unknown_paths_wrong_methods_and_large_bodies_are_json_errors() {
+async fn section_1_unknown_paths_wrong_methods_and_large_bodies_are_json_errors() {
     let server = Server::start().await;
     for path in ["/", "/v2", "/connection/nothing", "/connection/", "/channels/", "/channels/a/b"] {
         let answer = backend(&server, Method::GET, path, &Value::Null).await;
@@ -201,7 +201,7 @@ async fn unknown_paths_wrong_methods_and_large_bodies_are_json_errors() {
 }
 
 #[tokio::test]
-async fn the_browser_client_is_served() {
+async fn section_1_the_browser_client_is_served() {
     let server = Server::start().await;
     let answer = backend(&server, Method::GET, "/fanfare.js", &Value::Null).await;
     assert_eq!(answer.headers["content-type"], "text/javascript");

@@ -9,7 +9,7 @@ fn soon() -> Timestamp {
 }
 
 #[test]
-fn what_is_built_is_read_as_it_was_meant() {
+fn section_3_what_is_built_is_read_as_it_was_meant() {
     let key = signing_key(Algorithm::ES256).with_id("k1");
     let token = Claims::connect()
         .and_subscribe()
@@ -89,7 +89,7 @@ fn what_is_built_is_read_as_it_was_meant() {
 }
 
 #[test]
-fn fractions_of_a_second_never_widen_a_token_nor_shorten_a_lifetime() {
+fn section_3_fractions_of_a_second_never_widen_a_token_nor_shorten_a_lifetime() {
     let start = now() + Duration::from_millis(1);
     let end = now() + Duration::from_millis(2_999);
     let rules = MessageClaims::new().store_for(Duration::from_millis(1_001));
@@ -109,7 +109,7 @@ fn fractions_of_a_second_never_widen_a_token_nor_shorten_a_lifetime() {
 }
 
 #[test]
-fn what_a_broker_would_refuse_is_not_signed() {
+fn section_3_what_a_broker_would_refuse_is_not_signed() {
     let key = signing_key(Algorithm::HS256);
     let problem = |claims: Claims| claims.sign(&key).unwrap_err().to_string();
     assert_eq!(problem(Claims::connect()), "the claim exp is required");
@@ -180,7 +180,7 @@ fn call() -> impl Strategy<Value = fn(Claims) -> Claims> {
 
 proptest! {
     #[test]
-    fn a_broker_accepts_what_the_builder_signs(calls in prop::collection::vec(call(), 0..8)) {
+    fn section_3_a_broker_accepts_what_the_builder_signs(calls in prop::collection::vec(call(), 0..8)) {
         let key = signing_key(Algorithm::HS256);
         let claims = calls.into_iter().fold(Claims::connect(), |claims, call| call(claims));
         match claims.sign(&key) {

@@ -13,7 +13,7 @@ fn verifies(key: VerifyingKey, token: &str) -> bool {
 }
 
 #[test]
-fn every_algorithm_verifies_what_its_key_signed_and_nothing_else() {
+fn section_3_every_algorithm_verifies_what_its_key_signed_and_nothing_else() {
     for algorithm in Algorithm::ALL.iter().copied() {
         let key = signing_key(algorithm);
         let token = token_of(&key);
@@ -49,7 +49,7 @@ fn every_algorithm_verifies_what_its_key_signed_and_nothing_else() {
 }
 
 #[test]
-fn a_key_has_exactly_one_algorithm() {
+fn section_3_a_key_has_exactly_one_algorithm() {
     // RS256 and PS256 take the same keys, and so do the three HMACs.
     for (signs, verifies_as) in [("RS256", "PS256"), ("RS256", "RS384"), ("PS256", "RS256")] {
         let key = signing_key(signs.parse().unwrap());
@@ -63,7 +63,7 @@ fn a_key_has_exactly_one_algorithm() {
 }
 
 #[test]
-fn a_public_key_is_never_taken_for_a_secret() {
+fn section_3_a_public_key_is_never_taken_for_a_secret() {
     let public = VerifyingKey::from_pem(Algorithm::RS256, &pem("PRIVATE KEY", &rsa_pkcs8()));
     let spki = b"-----BEGIN PUBLIC KEY-----, as an attacker knows it, is no secret of ours";
     let forger = SigningKey::hmac(Algorithm::HS256, spki).unwrap();
@@ -71,7 +71,7 @@ fn a_public_key_is_never_taken_for_a_secret() {
 }
 
 #[test]
-fn none_is_never_accepted() {
+fn section_3_none_is_never_accepted() {
     assert!("none".parse::<Algorithm>().is_err());
     let payload = URL_SAFE_NO_PAD.encode(claims(&json!({})).to_string());
     for alg in ["none", "None", "NONE", "", "hs256"] {
@@ -84,7 +84,7 @@ fn none_is_never_accepted() {
 }
 
 #[test]
-fn public_keys_come_in_several_forms_that_are_one_key() {
+fn section_3_public_keys_come_in_several_forms_that_are_one_key() {
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::ES512, Algorithm::EdDSA] {
         let private = private_pem(algorithm);
         let key = SigningKey::from_pkcs8_pem(algorithm, &private).unwrap();
@@ -128,7 +128,7 @@ pub(super) fn spki(algorithm: Algorithm, private: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn unusable_keys_are_refused_with_the_reason() {
+fn section_3_unusable_keys_are_refused_with_the_reason() {
     use Algorithm::{ES256, HS256, HS512, RS256};
     let hmac = |algorithm, secret: &[u8]| VerifyingKey::hmac(algorithm, secret).unwrap_err();
     assert_eq!(hmac(HS256, &[1; 31]), KeyError::ShortSecret { algorithm: HS256, bytes: 32 });
@@ -145,7 +145,7 @@ fn unusable_keys_are_refused_with_the_reason() {
 }
 
 #[test]
-fn a_key_of_another_kind_is_refused_with_what_it_is_for() {
+fn section_3_a_key_of_another_kind_is_refused_with_what_it_is_for() {
     use Algorithm::{ES256, ES384, ES512, EdDSA, PS384, RS256};
     for (algorithm, fits) in
         [(ES256, ES384), (ES384, ES512), (ES512, EdDSA), (EdDSA, RS256), (PS384, ES256)]
@@ -162,7 +162,7 @@ fn a_key_of_another_kind_is_refused_with_what_it_is_for() {
 }
 
 #[test]
-fn private_keys_without_their_public_half_are_taken() {
+fn section_3_private_keys_without_their_public_half_are_taken() {
     // The form that OpenSSL writes.
     let der = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
     let private = pem("PRIVATE KEY", der.as_ref());
@@ -171,7 +171,7 @@ fn private_keys_without_their_public_half_are_taken() {
 }
 
 #[test]
-fn ecdsa_signatures_are_two_numbers_of_fixed_size() {
+fn section_3_ecdsa_signatures_are_two_numbers_of_fixed_size() {
     for (algorithm, size, asn1) in [
         (Algorithm::ES256, 64, &sig::ECDSA_P256_SHA256_ASN1_SIGNING),
         (Algorithm::ES384, 96, &sig::ECDSA_P384_SHA384_ASN1_SIGNING),
@@ -232,7 +232,7 @@ const PUBLISHED: &[(Algorithm, &[&str], &str)] = &[
 ];
 
 #[test]
-fn the_standards_own_examples_verify() {
+fn section_3_the_standards_own_examples_verify() {
     for (algorithm, key, token) in PUBLISHED {
         let key: Vec<u8> =
             key.iter().flat_map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
@@ -263,7 +263,7 @@ fn nothing_of_a_key_is_shown() {
 }
 
 #[test]
-fn keys_have_fingerprints_that_stay_and_differ() {
+fn section_3_keys_have_fingerprints_that_stay_and_differ() {
     let of = |algorithm, secret: &[u8]| {
         VerifyingKey::hmac(algorithm, secret).unwrap().fingerprint().clone()
     };

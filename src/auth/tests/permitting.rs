@@ -20,7 +20,7 @@ fn event(key: &str, rules: Value) -> Value {
 }
 
 #[test]
-fn keys_have_three_forms_at_all_three_levels() {
+fn section_4_keys_have_three_forms_at_all_three_levels() {
     for (key, matches, not) in [
         ("c", vec!["c"], vec!["cc", "C", ""]),
         ("c.*", vec!["c.", "c.d", "c.d.e"], vec!["c", "xc."]),
@@ -45,7 +45,7 @@ fn keys_have_three_forms_at_all_three_levels() {
 }
 
 #[test]
-fn an_explicit_false_wins_over_everything_in_any_order() {
+fn section_4_an_explicit_false_wins_over_everything_in_any_order() {
     let (yes, no) = (json!({"subscribe": true}), json!({"subscribe": false}));
     for (connect, subscribe) in [
         (json!({"c": yes, "*": no}), json!({})),
@@ -61,7 +61,7 @@ fn an_explicit_false_wins_over_everything_in_any_order() {
 }
 
 #[test]
-fn numbers_of_the_subscribe_token_override_those_of_the_connect_token() {
+fn section_4_numbers_of_the_subscribe_token_override_those_of_the_connect_token() {
     let start = |seconds: u64| json!({"historyStart": seconds});
     let of = |connect: Value, subscribe: Value| channel(&connect, &subscribe, "c").history_start;
     assert_eq!(of(json!({"c": start(5)}), json!({"*": start(3)})), Some(3));
@@ -70,7 +70,7 @@ fn numbers_of_the_subscribe_token_override_those_of_the_connect_token() {
 }
 
 #[test]
-fn within_a_token_exact_keys_beat_patterns_and_the_channel_s_key_comes_first() {
+fn section_4_within_a_token_exact_keys_beat_patterns_and_the_channel_s_key_comes_first() {
     let store = |seconds: i64| json!({"store": seconds});
     let of = |connect: Value| message(&connect, &json!({})).store;
     assert_eq!(
@@ -85,7 +85,7 @@ fn within_a_token_exact_keys_beat_patterns_and_the_channel_s_key_comes_first() {
 }
 
 #[test]
-fn among_equally_exact_keys_least_privilege_or_longest_retention_wins() {
+fn section_4_among_equally_exact_keys_least_privilege_or_longest_retention_wins() {
     let starts = json!({"*": {"historyStart": 5}, "c*": {"historyStart": 8}});
     assert_eq!(channel(&starts, &json!({}), "c").history_start, Some(8));
     let rules = |store: i64, before: u64| json!({"messages": {"e": {"store": store, "scheduleBefore": before}}});
@@ -96,7 +96,7 @@ fn among_equally_exact_keys_least_privilege_or_longest_retention_wins() {
 }
 
 #[test]
-fn reactions_are_denied_or_any_or_the_union() {
+fn section_4_reactions_are_denied_or_any_or_the_union() {
     let of = |connect: Value, subscribe: Value| {
         message(&event("c", json!({"react": connect})), &event("*", json!({"react": subscribe})))
             .react
@@ -110,7 +110,7 @@ fn reactions_are_denied_or_any_or_the_union() {
 }
 
 #[test]
-fn the_names_of_commands_are_event_keys_too() {
+fn section_4_the_names_of_commands_are_event_keys_too() {
     let echo = |key: &str| {
         let connect = permissions(&json!({"c": {"messages": {key: {"echo": true}}}}));
         let grants = Grants { connect: &connect, subscribe: None };
@@ -120,7 +120,7 @@ fn the_names_of_commands_are_event_keys_too() {
 }
 
 #[test]
-fn an_alias_is_found_among_many() {
+fn section_4_an_alias_is_found_among_many() {
     let channels: serde_json::Map<_, _> = (0..500)
         .map(|n| (format!("c{n}"), json!({"alias": format!("a{}", 499 - n)})))
         .chain([("plain".to_owned(), json!({})), ("x*".to_owned(), json!({}))])
@@ -136,7 +136,7 @@ fn an_alias_is_found_among_many() {
 }
 
 #[test]
-fn broadcast_counts_in_the_connect_token_only() {
+fn section_4_broadcast_counts_in_the_connect_token_only() {
     let rules = event("c", json!({"broadcast": true}));
     assert!(message(&rules, &json!({})).broadcast);
     assert!(!message(&json!({}), &rules).broadcast);
@@ -147,7 +147,7 @@ fn broadcast_counts_in_the_connect_token_only() {
 }
 
 #[test]
-fn auto_subscribe_grants_by_itself_in_connect_tokens_only() {
+fn section_4_auto_subscribe_grants_by_itself_in_connect_tokens_only() {
     let auto = json!({"c": {"autoSubscribe": true}});
     assert_eq!(channel(&auto, &json!({}), "c").subscribe, Decision::Granted);
     assert_eq!(channel(&json!({}), &auto, "c").subscribe, Decision::Unset);
@@ -167,7 +167,7 @@ fn auto_subscribe_grants_by_itself_in_connect_tokens_only() {
 }
 
 #[test]
-fn aliases_belong_to_exact_keys() {
+fn section_4_aliases_belong_to_exact_keys() {
     let permissions = permissions(&json!({"real": {"alias": "nick"}, "other": {}, "*": {}}));
     assert_eq!(permissions.alias_of("real"), Some("nick"));
     assert_eq!(permissions.resolve_alias("nick"), Some("real"));
@@ -176,7 +176,7 @@ fn aliases_belong_to_exact_keys() {
 }
 
 #[test]
-fn everything_else_is_unset_by_default_and_read_where_it_is_set() {
+fn section_4_everything_else_is_unset_by_default_and_read_where_it_is_set() {
     assert_eq!(channel(&json!({}), &json!({}), "c"), ChannelGrants::default());
     assert_eq!(message(&json!({}), &json!({})), MessageGrants::default());
     let grants = channel(

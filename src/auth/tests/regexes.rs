@@ -11,7 +11,7 @@ fn matches(source: &str, text: &str) -> bool {
 }
 
 #[test]
-fn classes_and_boundaries_are_ascii() {
+fn section_4_classes_and_boundaries_are_ascii() {
     for (source, yes, no) in [
         (r"^\d$", "5", "٥"),
         (r"^\D$", "٥", "5"),
@@ -39,7 +39,7 @@ fn classes_and_boundaries_are_ascii() {
 }
 
 #[test]
-fn characters_are_whole_and_expressions_unanchored() {
+fn section_4_characters_are_whole_and_expressions_unanchored() {
     assert!(matches("^.$", "ä") && matches("^[^a]$", "😀") && matches("^(?s:.)$", "\n"));
     assert!(!matches("^.$", "\n") && !matches("^..$", "ä"));
     assert!(matches("b", "abc") && !matches("^b", "abc"));
@@ -55,7 +55,7 @@ fn characters_are_whole_and_expressions_unanchored() {
 }
 
 #[test]
-fn what_engines_read_differently_is_refused() {
+fn section_4_what_engines_read_differently_is_refused() {
     for source in [
         "[a&&b]",
         "[a--b]",
@@ -120,7 +120,7 @@ fn what_engines_read_differently_is_refused() {
 }
 
 #[test]
-fn expressions_have_bounds() {
+fn section_4_expressions_have_bounds() {
     assert!(compile(&"a".repeat(1024)).is_ok());
     assert!(compile(&"a".repeat(1025)).unwrap_err().contains("1024"));
     assert!(compile("(a{1000}){1000}").unwrap_err().contains("large"));

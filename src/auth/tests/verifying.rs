@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 #[test]
-fn a_whole_token_is_read() {
+fn section_3_a_whole_token_is_read() {
     let token = verify(&json!({
         "uid": "jim", "umd": {"b": 1.50, "a": [null]}, "scope": "connect subscribe other",
         "nbf": NOW - 1, "iat": NOW + 1000, "jti": "j", "singleUse": true,
@@ -21,7 +21,7 @@ fn a_whole_token_is_read() {
 }
 
 #[test]
-fn umd_is_kept_as_it_was_written() {
+fn section_3_umd_is_kept_as_it_was_written() {
     let key = signing_key(Algorithm::HS256);
     let payload =
         format!(r#"{{"exp":{},"scope":"connect","umd":{{ "b":1.50,"a":"\u00e4"}}}}"#, NOW + 1);
@@ -31,7 +31,7 @@ fn umd_is_kept_as_it_was_written() {
 }
 
 #[test]
-fn exp_is_required_and_its_second_is_too_late() {
+fn section_3_exp_is_required_and_its_second_is_too_late() {
     let at = |exp: Value| verify(&json!({"exp": exp})).map(|_| ());
     assert_eq!(at(json!(NOW + 1)), Ok(()));
     assert_eq!(at(json!(NOW)), Err(TokenError::Expired));
@@ -47,14 +47,14 @@ fn exp_is_required_and_its_second_is_too_late() {
 }
 
 #[test]
-fn nbf_is_enforced_and_iat_is_not() {
+fn section_3_nbf_is_enforced_and_iat_is_not() {
     assert!(verify(&json!({"nbf": NOW})).is_ok());
     assert_eq!(verify(&json!({"nbf": NOW + 1})).unwrap_err(), TokenError::NotYet);
     assert!(verify(&json!({"iat": NOW + 1000})).is_ok());
 }
 
 #[test]
-fn leeway_is_zero_unless_it_is_configured() {
+fn section_3_leeway_is_zero_unless_it_is_configured() {
     let key = || vec![VerifyingKey::hmac(Algorithm::HS256, SECRET).unwrap()];
     let lenient = Verifier::new(key(), Vec::new(), None, Duration::from_secs(5));
     for (claim, by, good) in
@@ -70,7 +70,7 @@ fn leeway_is_zero_unless_it_is_configured() {
 }
 
 #[test]
-fn a_configured_audience_or_issuer_is_required() {
+fn section_3_a_configured_audience_or_issuer_is_required() {
     let key = || vec![VerifyingKey::hmac(Algorithm::HS256, SECRET).unwrap()];
     let audience = Verifier::new(key(), vec!["us".into(), "them".into()], None, Duration::ZERO);
     for (aud, good) in [
@@ -94,7 +94,7 @@ fn a_configured_audience_or_issuer_is_required() {
 }
 
 #[test]
-fn a_key_with_an_id_verifies_its_kid_and_one_without_any() {
+fn section_3_a_key_with_an_id_verifies_its_kid_and_one_without_any() {
     let token = |kid: Value, secret: &[u8]| {
         let mut header = json!({"alg": "HS256"});
         if !kid.is_null() {
@@ -123,7 +123,7 @@ fn a_key_with_an_id_verifies_its_kid_and_one_without_any() {
 }
 
 #[test]
-fn crit_is_refused_and_what_points_to_keys_is_ignored() {
+fn section_3_crit_is_refused_and_what_points_to_keys_is_ignored() {
     let key = signing_key(Algorithm::HS256);
     let payload = claims(&json!({})).to_string();
     let with = |more: &str| {
@@ -141,7 +141,7 @@ fn crit_is_refused_and_what_points_to_keys_is_ignored() {
 }
 
 #[test]
-fn a_token_has_one_spelling_only() {
+fn section_3_a_token_has_one_spelling_only() {
     let good = sign(&claims(&json!({"uid": "jim"})));
     let parts: Vec<_> = good.split('.').collect();
     let &[header, payload, signature] = &parts[..] else { panic!("a token has three parts") };
@@ -179,7 +179,7 @@ fn a_token_has_one_spelling_only() {
 }
 
 #[test]
-fn tokens_that_permit_the_same_share_what_is_kept_of_it() {
+fn section_3_tokens_that_permit_the_same_share_what_is_kept_of_it() {
     let verifier = verifier();
     let permissions = |uid: &str, channel: &str| {
         let claims = claims(&json!({"uid": uid, "channels": {channel: {"subscribe": true}}}));
@@ -192,7 +192,7 @@ fn tokens_that_permit_the_same_share_what_is_kept_of_it() {
 }
 
 #[test]
-fn umd_of_null_is_told_from_no_umd() {
+fn section_3_umd_of_null_is_told_from_no_umd() {
     let names = |more: Value| {
         let token = verify(&more).unwrap();
         (token.names_umd, token.umd.is_some())
@@ -207,7 +207,7 @@ fn umd_of_null_is_told_from_no_umd() {
 }
 
 #[test]
-fn nothing_is_said_of_what_is_not_verified() {
+fn section_3_nothing_is_said_of_what_is_not_verified() {
     let forger = SigningKey::hmac(Algorithm::HS256, &[9; 32]).unwrap();
     for payload in ["{}", "[]", "nonsense", r#"{"exp":1,"scope":1}"#] {
         let token = sign_raw(&forger, r#"{"alg":"HS256"}"#, payload);
@@ -218,7 +218,7 @@ fn nothing_is_said_of_what_is_not_verified() {
 }
 
 #[test]
-fn malformed_claims_reject_the_whole_token_and_are_named() {
+fn section_3_malformed_claims_reject_the_whole_token_and_are_named() {
     for (more, message) in [
         (json!({"scope": null}), "the claim scope is required"),
         (json!({"scope": ["connect"]}), "the claim scope must be a string"),
@@ -299,7 +299,7 @@ fn malformed_claims_reject_the_whole_token_and_are_named() {
 }
 
 #[test]
-fn a_token_has_bounds() {
+fn section_3_a_token_has_bounds() {
     let keys = |count: usize, key: fn(usize) -> String| {
         let keys: serde_json::Map<_, _> = (0..count).map(|n| (key(n), json!({}))).collect();
         json!({"channels": keys})
@@ -320,7 +320,7 @@ fn a_token_has_bounds() {
 }
 
 #[test]
-fn a_key_may_be_as_long_as_the_names_that_it_matches() {
+fn section_3_a_key_may_be_as_long_as_the_names_that_it_matches() {
     let with = |key: &str| verify(&json!({"channels": {key: {}}})).map(|_| ());
     assert!(with(&"ä".repeat(256)).is_ok() && with(&"ä".repeat(257)).is_err());
     assert!(with(&("ä".repeat(256) + "**")).is_ok());
@@ -328,7 +328,7 @@ fn a_key_may_be_as_long_as_the_names_that_it_matches() {
 }
 
 #[test]
-fn null_is_as_absent_and_unknown_claims_are_ignored() {
+fn section_3_null_is_as_absent_and_unknown_claims_are_ignored() {
     let token = verify(&json!({
         "uid": null, "umd": null, "nbf": null, "aud": null, "iss": null, "jti": null,
         "channels": {"a": {
@@ -344,7 +344,7 @@ fn null_is_as_absent_and_unknown_claims_are_ignored() {
 }
 
 #[test]
-fn of_a_repeated_claim_the_last_counts() {
+fn section_3_of_a_repeated_claim_the_last_counts() {
     let key = signing_key(Algorithm::HS256);
     let payload = format!(r#"{{"uid":"a","exp":{},"scope":"connect","u\u0069d":"b"}}"#, NOW + 1);
     let token = sign_raw(&key, r#"{"alg":"HS256"}"#, &payload);
@@ -353,14 +353,14 @@ fn of_a_repeated_claim_the_last_counts() {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_verifier_panic(text in ".{0,200}", parts in prop::collection::vec(any::<Vec<u8>>(), 3)) {
+    fn section_3_no_text_makes_the_verifier_panic(text in ".{0,200}", parts in prop::collection::vec(any::<Vec<u8>>(), 3)) {
         prop_assert!(verifier().verify(&text, now()).is_err());
         let parts: Vec<_> = parts.iter().map(|part| URL_SAFE_NO_PAD.encode(part)).collect();
         prop_assert!(verifier().verify(&parts.join("."), now()).is_err());
     }
 
     #[test]
-    fn no_payload_makes_the_parser_panic(payload in r#"[{}\[\]",:a-z0-9#*()\\ -]{0,80}"#) {
+    fn section_3_no_payload_makes_the_parser_panic(payload in r#"[{}\[\]",:a-z0-9#*()\\ -]{0,80}"#) {
         let key = SigningKey::hmac(Algorithm::HS256, SECRET).unwrap();
         let _ = verifier().verify(&sign_raw(&key, r#"{"alg":"HS256"}"#, &payload), now());
         let inner = format!(r##"{{"exp":9e9,"scope":"","channels":{{"#regex:{payload}":{{}}}}}}"##);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_alias_stands_for_its_channel_and_the_server_speaks_of_the_real_one() {
+fn section_4_an_alias_stands_for_its_channel_and_the_server_speaks_of_the_real_one() {
     let mut client = Client::connect(&json!({"channels": {
         "real.1": {"subscribe": true, "alias": "room", "messages": {"e": {"publish": true}}},
     }}));
@@ -24,7 +24,7 @@ fn an_alias_stands_for_its_channel_and_the_server_speaks_of_the_real_one() {
 }
 
 #[test]
-fn errors_name_the_channel_as_it_was_written_but_for_already_subscribed() {
+fn section_4_errors_name_the_channel_as_it_was_written_but_for_already_subscribed() {
     let mut client = Client::connect(&json!({"channels": {
         "real.1": {"subscribe": true, "alias": "room"},
     }}));
@@ -37,7 +37,7 @@ fn errors_name_the_channel_as_it_was_written_but_for_already_subscribed() {
 }
 
 #[test]
-fn an_exact_key_is_real_and_a_pattern_makes_nothing_real() {
+fn section_4_an_exact_key_is_real_and_a_pattern_makes_nothing_real() {
     let mut client = Client::connect(&json!({"channels": {
         "real.1": {"subscribe": true, "alias": "a"},
         "real.2": {"subscribe": true, "alias": "b"},
@@ -55,7 +55,7 @@ fn an_exact_key_is_real_and_a_pattern_makes_nothing_real() {
 }
 
 #[test]
-fn a_subscribe_token_s_alias_wins_over_the_connect_token_s() {
+fn section_4_a_subscribe_token_s_alias_wins_over_the_connect_token_s() {
     let mut client = Client::connect(&json!({"channels": {
         "real.1": {"subscribe": true, "alias": "room", "messages": {"e": {"publish": true}}},
     }}));
@@ -74,7 +74,7 @@ fn a_subscribe_token_s_alias_wins_over_the_connect_token_s() {
 }
 
 #[test]
-fn an_alias_that_another_subscription_has_is_refused() {
+fn section_4_an_alias_that_another_subscription_has_is_refused() {
     let mut client = Client::connect(&json!({"channels": {
         "real.1": {"subscribe": true, "alias": "room"}, "*": {"subscribe": true},
     }}));
@@ -89,7 +89,7 @@ fn an_alias_that_another_subscription_has_is_refused() {
 }
 
 #[test]
-fn an_active_subscription_s_channel_is_real() {
+fn section_4_an_active_subscription_s_channel_is_real() {
     let mut client = Client::connect(&json!({"channels": {
         "*": {"subscribe": true, "messages": {"e": {"publish": true}}},
         "real.1": {"alias": "room"},

@@ -27,7 +27,7 @@ fn message(event: &str) -> Value {
 }
 
 #[test]
-fn a_subscriber_publishes_what_it_may() {
+fn section_7_1_a_subscriber_publishes_what_it_may() {
     let mut client = client();
     client.subscribe("room.1");
     assert_eq!(
@@ -53,7 +53,7 @@ fn a_subscriber_publishes_what_it_may() {
 }
 
 #[test]
-fn publish_needs_a_subscription_and_broadcast_does_not() {
+fn section_7_1_publish_needs_a_subscription_and_broadcast_does_not() {
     let mut client = client();
     let error = client.error(&message("chat"));
     assert_eq!(error, ("NOT_SUBSCRIBED".to_owned(), json!("room.1")));
@@ -65,7 +65,7 @@ fn publish_needs_a_subscription_and_broadcast_does_not() {
 }
 
 #[test]
-fn broadcast_counts_in_the_connect_token_only() {
+fn section_7_1_broadcast_counts_in_the_connect_token_only() {
     let mut client = client();
     let token = subscribe_token(&json!({
         "uid": "jim", "channels": {"room.1": {"messages": {"extra": {"broadcast": true}}}},
@@ -75,7 +75,7 @@ fn broadcast_counts_in_the_connect_token_only() {
 }
 
 #[test]
-fn data_is_passed_on_as_it_was_written() {
+fn section_7_1_data_is_passed_on_as_it_was_written() {
     let mut client = client();
     client.subscribe("room.1");
     for data in [r#"{"b":1.50,"a":"\u00e4\/", "a":1e2}"#, "null", "\"x\"", "[ 1 ,2]", "-0.0"] {
@@ -88,7 +88,7 @@ fn data_is_passed_on_as_it_was_written() {
 }
 
 #[test]
-fn names_and_sizes_are_checked_before_permissions() {
+fn section_7_names_and_sizes_are_checked_before_permissions() {
     let mut client = client();
     for (message, code) in [
         (json!({"event": "e"}), "INVALID_CHANNEL_NAME"),
@@ -108,7 +108,7 @@ fn names_and_sizes_are_checked_before_permissions() {
 }
 
 #[test]
-fn publishing_over_http_follows_the_same_rules() {
+fn section_9_publishing_over_http_follows_the_same_rules() {
     let mut client = client();
     let now = client.now;
     let publish = |client: &mut Client, message: Value| {
@@ -129,7 +129,7 @@ fn publishing_over_http_follows_the_same_rules() {
 }
 
 #[test]
-fn history_reaches_back_to_the_subscription_or_to_history_start() {
+fn section_9_history_reaches_back_to_the_subscription_or_to_history_start() {
     let start = MessageId::first_at(Timestamp::from_unix_seconds(START));
     for (history_start, from) in [
         (json!(null), start.next()),
@@ -149,7 +149,7 @@ fn history_reaches_back_to_the_subscription_or_to_history_start() {
 }
 
 #[test]
-fn what_was_found_out_about_events_is_remembered_within_a_bound() {
+fn section_7_1_what_was_found_out_about_events_is_remembered_within_a_bound() {
     let channels = json!({"c": {"subscribe": true, "messages": {"e*": {"publish": true}}}});
     let mut client = Client::connect(&json!({"channels": channels}));
     client.subscribe("c");

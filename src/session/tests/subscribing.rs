@@ -11,7 +11,7 @@ fn jim() -> Client {
 }
 
 #[test]
-fn a_subscribe_is_confirmed_and_an_unsubscribe_too() {
+fn section_6_a_subscribe_is_confirmed_and_an_unsubscribe_too() {
     let mut client = jim();
     assert_eq!(
         client.subscribe("room.1"),
@@ -32,7 +32,7 @@ fn a_subscribe_is_confirmed_and_an_unsubscribe_too() {
 }
 
 #[test]
-fn data_may_be_absent_or_null_or_without_a_token() {
+fn section_6_data_may_be_absent_or_null_or_without_a_token() {
     for data in [json!(null), json!({}), json!({"token": null}), json!({"after": ""})] {
         let mut client = jim();
         let message = json!({"event": "hotsock.subscribe", "channel": "room.1", "data": data});
@@ -41,7 +41,7 @@ fn data_may_be_absent_or_null_or_without_a_token() {
 }
 
 #[test]
-fn syntax_is_checked_first() {
+fn section_6_syntax_is_checked_first() {
     let mut client = jim();
     client.subscribe("room.1");
     let message = |channel: Value, data: Value| json!({"event": "hotsock.subscribe", "channel": channel, "data": data});
@@ -61,7 +61,7 @@ fn syntax_is_checked_first() {
 }
 
 #[test]
-fn an_active_subscription_is_noticed_before_the_token_is_looked_at() {
+fn section_6_an_active_subscription_is_noticed_before_the_token_is_looked_at() {
     let mut client = jim();
     client.subscribe("room.1");
     let error = client.error(&with_token("room.1", "rubbish"));
@@ -69,7 +69,7 @@ fn an_active_subscription_is_noticed_before_the_token_is_looked_at() {
 }
 
 #[test]
-fn a_bad_token_is_noticed_before_a_missing_permission() {
+fn section_6_a_bad_token_is_noticed_before_a_missing_permission() {
     let mut client = jim();
     assert_eq!(client.code(&with_token("room.9", "rubbish")), "INVALID_SUBSCRIBE_TOKEN");
     let error = client.error(&json!({"event": "hotsock.subscribe", "channel": "room.9"}));
@@ -78,7 +78,7 @@ fn a_bad_token_is_noticed_before_a_missing_permission() {
 }
 
 #[test]
-fn a_subscribe_token_belongs_to_the_connection_or_its_user() {
+fn section_6_a_subscribe_token_belongs_to_the_connection_or_its_user() {
     let channels = json!({"extra": {"subscribe": true}});
     for (claims, good) in [
         (json!({"connectionId": "connection-1"}), true),
@@ -103,14 +103,14 @@ fn a_subscribe_token_belongs_to_the_connection_or_its_user() {
 }
 
 #[test]
-fn an_empty_uid_fits_no_connection_not_even_one_with_an_empty_uid() {
+fn section_6_an_empty_uid_fits_no_connection_not_even_one_with_an_empty_uid() {
     let mut client = Client::connect(&json!({"uid": ""}));
     let token = subscribe_token(&json!({"uid": "", "channels": {"c": {"subscribe": true}}}));
     assert_eq!(client.code(&with_token("c", &token)), "INVALID_SUBSCRIBE_TOKEN");
 }
 
 #[test]
-fn a_token_of_another_scope_or_time_is_refused() {
+fn section_6_a_token_of_another_scope_or_time_is_refused() {
     let channels = json!({"uid": "jim", "channels": {"extra": {"subscribe": true}}});
     let mut early = claims("subscribe", &channels);
     early["nbf"] = json!(START + 1);
@@ -126,7 +126,7 @@ fn a_token_of_another_scope_or_time_is_refused() {
 }
 
 #[test]
-fn a_subscribe_token_s_user_is_the_subscription_s_where_it_names_one() {
+fn section_6_a_subscribe_token_s_user_is_the_subscription_s_where_it_names_one() {
     let mut client = jim();
     let token = subscribe_token(&json!({
         "connectionId": "connection-1", "uid": "guest", "umd": null,
@@ -139,7 +139,7 @@ fn a_subscribe_token_s_user_is_the_subscription_s_where_it_names_one() {
 }
 
 #[test]
-fn directives_of_a_subscribe_token_last_as_long_as_the_subscription() {
+fn section_6_directives_of_a_subscribe_token_last_as_long_as_the_subscription() {
     let mut client = jim();
     let token = subscribe_token(&json!({
         "uid": "jim", "channels": {"room.1": {"messages": {"e": {"publish": true}}}},
@@ -154,7 +154,7 @@ fn directives_of_a_subscribe_token_last_as_long_as_the_subscription() {
 }
 
 #[test]
-fn a_single_use_token_subscribes_once() {
+fn section_3_a_single_use_token_subscribes_once() {
     let token = subscribe_token(&json!({
         "uid": "jim", "singleUse": true, "jti": "once",
         "channels": {"extra": {"subscribe": true}},
@@ -167,7 +167,7 @@ fn a_single_use_token_subscribes_once() {
 }
 
 #[test]
-fn a_use_that_fails_for_another_reason_does_not_count() {
+fn section_3_a_use_that_fails_for_another_reason_does_not_count() {
     let token = subscribe_token(&json!({
         "uid": "jim", "singleUse": true, "jti": "once",
         "channels": {"extra": {"subscribe": true}},
@@ -182,7 +182,7 @@ fn a_use_that_fails_for_another_reason_does_not_count() {
 }
 
 #[test]
-fn presence_channels_need_a_user() {
+fn section_6_1_presence_channels_need_a_user() {
     let channels = json!({"presence.*": {"subscribe": true}, "presence.9": {"subscribe": false}});
     for uid in [json!(null), json!("")] {
         let mut client = Client::connect(&json!({"uid": uid, "channels": channels}));
@@ -194,7 +194,7 @@ fn presence_channels_need_a_user() {
 }
 
 #[test]
-fn auto_subscribed_channels_are_confirmed_after_the_welcome() {
+fn section_5_auto_subscribed_channels_are_confirmed_after_the_welcome() {
     let claims = claims(
         "connect",
         &json!({"channels": {
@@ -222,7 +222,7 @@ fn auto_subscribed_channels_are_confirmed_after_the_welcome() {
 }
 
 #[test]
-fn one_token_for_many_channels_is_kept_once() {
+fn section_6_one_token_for_many_channels_is_kept_once() {
     let mut client = jim();
     let token = |channels: Value| subscribe_token(&json!({"uid": "jim", "channels": channels}));
     let shared = token(json!({"a": {"subscribe": true}, "b": {"subscribe": true}}));
@@ -237,7 +237,7 @@ fn one_token_for_many_channels_is_kept_once() {
 }
 
 #[test]
-fn subscriptions_have_a_bound() {
+fn section_6_subscriptions_have_a_bound() {
     let mut client = Client::connect(&json!({"channels": {"*": {"subscribe": true}}}));
     for channel in ["1", "2", "3"] {
         client.subscribe(channel);
@@ -249,7 +249,7 @@ fn subscriptions_have_a_bound() {
 }
 
 #[test]
-fn recovery_reaches_back_to_history_start_and_needs_one() {
+fn section_6_recovery_reaches_back_to_history_start_and_needs_one() {
     let after: MessageId = "01KQ4ZJ8T3V5N7P9R1S3W5X7Z9".parse().unwrap();
     let message = |channel: &str, token: Option<&str>| {
         let data = json!({"after": after.to_string(), "token": token});
