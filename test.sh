@@ -97,6 +97,8 @@ fuzz_targets() {
     fi
 }
 
+broker_tests_on() { FANFARE_TEST_STORAGE=$1 cargo test --locked --all-features --test broker; }
+
 have cargo || complain 'please install Rust first (https://rustup.rs)'
 step install_packages
 step cargo --version
@@ -110,6 +112,8 @@ step library_with_features tower
 step env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --all-features --no-deps
 step documentation_links
 step cargo test --locked --workspace --all-features
+step broker_tests_on redb
+step broker_tests_on sled
 step cargo check --locked --examples --benches
 step fuzz_targets
 current='the end'

@@ -184,7 +184,9 @@ pub use broker::{
     Schedules, Stats, SubscriptionEvent, Trigger,
 };
 pub use fanfare_storage as storage;
-pub use fanfare_storage::{Durability, MemoryStorage, MessageId, Order, Storage, Timestamp};
+pub use fanfare_storage::{
+    Durability, MemoryStorage, MessageId, Order, ReactionCount, Storage, Timestamp,
+};
 #[cfg(feature = "redb")]
 pub use fanfare_storage_redb::{RedbBuilder, RedbStorage};
 #[cfg(feature = "sled")]

@@ -4,7 +4,7 @@ use super::core::Core;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::names;
 use bytes::Bytes;
-use fanfare_storage::{MessageId, MessageQuery, Order, ReactionDetail, Timestamp};
+use fanfare_storage::{MessageId, MessageQuery, Order, ReactionCount, ReactionDetail, Timestamp};
 
 /// Which messages of a channel are wanted; see [`Broker::history`](crate::Broker::history).
 ///
@@ -53,6 +53,8 @@ pub struct HistoryMessage {
     pub uid: Option<String>,
     /// The sender's metadata, JSON text.
     pub umd: Option<Bytes>,
+    /// How often each reaction was given, in the order of their bytes.
+    pub reactions: Vec<ReactionCount>,
 }
 
 impl HistoryMessage {
@@ -83,7 +85,7 @@ pub(super) async fn read(
                 order: query.order,
                 max_messages: query.limit.clamp(1, MAX_LIMIT),
                 max_bytes: MAX_PAGE_BYTES,
-                reactions: ReactionDetail::None,
+                reactions: ReactionDetail::Counts,
                 now: core.clock.now().wall,
             },
         )
@@ -97,6 +99,7 @@ pub(super) async fn read(
             data: listed.message.data,
             uid: author.uid,
             umd: author.umd,
+            reactions: listed.reaction_counts,
         }
     });
     Ok(History { messages: messages.collect(), more: page.more })

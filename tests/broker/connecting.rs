@@ -1,9 +1,9 @@
 //! Protocol section 5, and what of sections 1 and 3 shows on connecting.
 
+use crate::backend;
 use crate::client::{Answer, Client, request};
 use crate::server::{Server, builder};
 use crate::token::{chat, connect, now, sign, sign_with};
-use fanfare::MemoryStorage;
 use http::Request;
 use serde_json::json;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ async fn section_5_ids_and_secrets_are_unique_and_long() {
 
 #[tokio::test]
 async fn section_3_a_single_use_token_connects_once_also_across_a_restart() {
-    let storage: Arc<dyn fanfare::Storage> = Arc::new(MemoryStorage::new());
+    let storage = backend::storage();
     let token = connect(&json!({"singleUse": true, "jti": "once"}));
     let server = Server::with(builder().shared_storage(Arc::clone(&storage))).await;
     Client::connect(&server, &token).await;

@@ -1,12 +1,13 @@
 //! What a host does to connections: lists, ends, other permissions, revoked tokens.
 
+use crate::backend;
 use crate::client::Client;
 use crate::server::{Server, builder, until};
 use crate::token::{chat, connect, now, sign};
 use fanfare::storage::{Revocation, RevokedSubject};
 use fanfare::{
-    ChannelClaims, ChannelQuery, Code, ConnectionQuery, MemoryStorage, Message, MessageClaims,
-    Storage, StorageClaims, Timestamp,
+    ChannelClaims, ChannelQuery, Code, ConnectionQuery, Message, MessageClaims, StorageClaims,
+    Timestamp,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -239,7 +240,7 @@ async fn what_was_subscribed_to_with_a_revoked_token_ends() {
 
 #[tokio::test]
 async fn revocations_outlive_the_broker_where_the_storage_does() {
-    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let storage = backend::storage();
     let end = Timestamp::from_unix_seconds(now() + 100);
     {
         let server = Server::with(builder().shared_storage(Arc::clone(&storage))).await;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)] // a test is a crate of its own
 
 mod admin;
+mod backend;
 mod client;
 mod client_api;
 mod connecting;

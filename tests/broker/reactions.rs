@@ -239,6 +239,10 @@ async fn counts_are_sets(steps: Vec<(bool, u8, u8)>) {
     for (reaction, _) in &model {
         *counts.entry(reaction.clone()).or_default() += 1;
     }
+    let query = HistoryQuery::default();
+    let page = server.broker.history("room", query).await.unwrap();
+    let read = page.messages[0].reactions.iter().map(|one| (one.reaction.clone(), one.count));
+    assert_eq!(read.collect::<BTreeMap<_, _>>(), counts);
     let counts = counts.into_iter().map(|(reaction, count)| (reaction, json!({"count": count})));
     let counts: serde_json::Map<_, _> = counts.collect();
     let listed = list(&server, &jim, false).await[0].get("reactions").cloned();

@@ -1,7 +1,8 @@
 //! A broker on a port of its own.
 
+use crate::backend;
 use crate::token::SECRET;
-use fanfare::{Algorithm, Broker, BrokerBuilder, BrokerService, MemoryStorage, VerifyingKey};
+use fanfare::{Algorithm, Broker, BrokerBuilder, BrokerService, VerifyingKey};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub fn builder() -> BrokerBuilder {
     Broker::builder()
         .verifying_key(VerifyingKey::hmac(Algorithm::HS256, SECRET).unwrap())
         .api_key(API_KEY)
-        .storage(MemoryStorage::new())
+        .shared_storage(backend::storage())
 }
 
 impl Server {
