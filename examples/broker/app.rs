@@ -4,6 +4,7 @@
 use crate::demo::Demo;
 use crate::pages;
 use crate::reply::{self, Reply};
+use crate::webhook::{self, Webhook};
 use bytes::Bytes;
 use fanfare::{Broker, BrokerService};
 use http_body_util::{Either, Full};
@@ -25,11 +26,18 @@ pub(crate) struct App {
     broker: Broker,
     service: BrokerService,
     demo: Option<Arc<Demo>>,
+    /// For its numbers.
+    webhook: Option<Arc<webhook::Queue>>,
 }
 
 impl App {
-    pub(crate) fn new(broker: Broker, demo: Option<Demo>) -> Self {
-        Self { service: broker.service(), broker, demo: demo.map(Arc::new) }
+    pub(crate) fn new(broker: Broker, demo: Option<Demo>, webhook: Option<&Webhook>) -> Self {
+        Self {
+            service: broker.service(),
+            broker,
+            demo: demo.map(Arc::new),
+            webhook: webhook.map(|webhook| Arc::clone(webhook.queue())),
+        }
     }
 
     pub(crate) async fn respond(
@@ -39,7 +47,7 @@ impl App {
         let reply = match request.uri().path() {
             "/healthz" => get(request.method(), reply::text(StatusCode::OK, "ok\n")),
             "/readyz" => get(request.method(), readiness(&self.broker).await),
-            "/metrics" => get(request.method(), metrics(&self.broker).await),
+            "/metrics" => get(request.method(), self.metrics().await),
             path => match &self.demo {
                 Some(demo) if path == "/demo/token" => demo.token(request).await,
                 Some(_) if let Some(page) = pages::find(path) => {
@@ -50,6 +58,16 @@ impl App {
         };
         Ok(reply.map(Either::Left))
     }
+
+    /// What Prometheus collects. Numbers only, so that it asks for no key, as other probes don't.
+    async fn metrics(&self) -> Reply {
+        const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+        let mut text = self.broker.stats().await.to_prometheus();
+        if let Some(queue) = &self.webhook {
+            text += &queue.stats().to_prometheus();
+        }
+        reply::body(StatusCode::OK, MEDIA_TYPE, text)
+    }
 }
 
 /// Not ready while the storage fails, or the broker shuts down.
@@ -58,12 +76,6 @@ async fn readiness(broker: &Broker) -> Reply {
         Ok(Ok(())) => reply::text(StatusCode::OK, "ready\n"),
         Ok(Err(_)) | Err(_) => reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
     }
-}
-
-/// What Prometheus collects. Numbers only, so that it asks for no key, as other probes don't.
-async fn metrics(broker: &Broker) -> Reply {
-    const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-    reply::body(StatusCode::OK, MEDIA_TYPE, broker.stats().await.to_prometheus())
 }
 
 /// The reply to GET, which hyper shortens for HEAD; a refusal of other methods.

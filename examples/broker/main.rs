@@ -14,6 +14,7 @@ mod reply;
 mod server;
 mod signals;
 mod store;
+mod webhook;
 
 use announcement::Announcement;
 use app::App;
@@ -29,6 +30,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use webhook::Webhook;
 
 /// The exit code after a second signal, as shells know it from an interrupted program.
 const INTERRUPTED: i32 = 130;
@@ -53,6 +55,7 @@ async fn main() -> ExitCode {
 /// Starts, serves until a signal comes, and drains.
 async fn run(options: &Options) -> Result<(), Failure> {
     let given = GivenKeys::read(options)?;
+    let webhook = webhook::Settings::read(options)?;
     let cannot_listen = |error: io::Error| {
         Failure::machine(format_args!("the broker can't listen on {}", options.listen), &error)
     };
@@ -60,6 +63,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let storage = store::open(&options.storage)?;
     let keys = given.complete(options)?;
     let broker = build(options, &keys, storage).await?;
+    let webhook = webhook.map(|settings| Webhook::start(settings, broker.events()));
 
     server::raise_open_file_limit();
     let mut signals =
@@ -72,7 +76,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
         issuer: options.issuer.clone(),
     });
     let (drain, draining) = oneshot::channel();
-    let app = App::new(broker.clone(), demo);
+    let app = App::new(broker.clone(), demo, webhook.as_ref());
     let server = tokio::spawn(server::serve(listener, app, draining));
 
     signals.next().await;
@@ -83,6 +87,9 @@ async fn run(options: &Options) -> Result<(), Failure> {
         std::process::exit(INTERRUPTED);
     });
     let (_, closed) = tokio::join!(server, broker.shutdown());
+    if let Some(webhook) = webhook {
+        webhook.finish().await;
+    }
     closed.map_err(|error| Failure::machine("the storage can't be closed", &error))
 }
 

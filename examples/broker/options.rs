@@ -6,6 +6,7 @@ use hyper::Uri;
 use hyper::http::uri::Authority;
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -128,6 +129,26 @@ pub(crate) struct Options {
         default_value = "off"
     )]
     pub(crate) max_message_rate: MessageRate,
+
+    /// Where to post what happens as signed batches of JSON: an http or https URL. A user and a
+    /// password in it are sent as Basic credentials. Needs --webhook-secret.
+    #[arg(long, value_name = "URL", env = "FANFARE_WEBHOOK", hide_env_values = true)]
+    pub(crate) webhook: Option<String>,
+
+    /// What signs what is posted to the webhook, as HMAC-SHA256: a text of at least 32 bytes, or
+    /// @FILE that holds it.
+    #[arg(
+        long,
+        value_name = "SECRET|@FILE",
+        env = "FANFARE_WEBHOOK_SECRET",
+        hide_env_values = true
+    )]
+    pub(crate) webhook_secret: Option<String>,
+
+    /// How much may wait for the webhook before what comes is dropped: bytes, or such as 64MiB,
+    /// from 1MiB to 4GiB.
+    #[arg(long, value_name = "SIZE", env = "FANFARE_WEBHOOK_QUEUE", default_value = "16MiB")]
+    pub(crate) webhook_queue: QueueSize,
 
     /// What to write to stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", default_value = "warn")]
@@ -253,6 +274,31 @@ impl FromStr for MessageRate {
     }
 }
 
+/// How many bytes of events may wait for the webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueueSize(pub(crate) usize);
+
+impl FromStr for QueueSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The largest event is a presence channel's list of members, far below the least.
+        const RANGE: RangeInclusive<u64> = 1 << 20..=4 << 30;
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let unit: u64 = match unit {
+            "" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err("write a number of bytes, KiB, MiB or GiB, such as 16MiB"),
+        };
+        let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(unit));
+        let bytes = bytes.filter(|bytes| RANGE.contains(bytes)).and_then(|n| n.try_into().ok());
+        bytes.map(QueueSize).ok_or("write a size from 1MiB to 4GiB, such as 16MiB")
+    }
+}
+
 /// The sum of numbers with the units `d`, `h`, `m` and `s`.
 fn seconds(mut text: &str) -> Option<u64> {
     let mut sum = 0_u64;
@@ -328,6 +374,19 @@ mod tests {
         for wrong in ["", "0s", "10", "25h", "2d", "99999999999999999999s"] {
             assert!(grace(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn queue_sizes() {
+        let size = |text: &str| text.parse::<QueueSize>().map(|QueueSize(bytes)| bytes);
+        assert_eq!(size("16MiB"), Ok(16 << 20));
+        assert_eq!(size("1048576"), size("1024KiB"));
+        assert_eq!(size("1GiB"), size("1048576KiB"));
+        for wrong in ["", "MiB", "16", "1MB", "1 MiB", "1.5MiB", "-1MiB", "1023KiB", "5GiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(size("99999999999999999999").is_err());
+        assert!(size("18014398509481985GiB").is_err());
     }
 
     #[test]

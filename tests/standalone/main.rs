@@ -38,3 +38,6 @@ mod pages;
 #[allow(dead_code)]
 #[path = "../../examples/broker/reply.rs"]
 mod reply;
+#[allow(dead_code)]
+#[path = "../../examples/broker/webhook/mod.rs"]
+mod webhook;

@@ -1,0 +1,63 @@
+//! From the broker's events to the queue.
+
+use super::queue::Queue;
+use super::throttle::Throttle;
+use fanfare::{EventStream, Lagged};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How often the log may tell of dropped events.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Goes on until `ending` comes and all that is in the stream by then is in the queue.
+pub(super) async fn run(
+    mut events: EventStream,
+    queue: Arc<Queue>,
+    mut ending: oneshot::Receiver<()>,
+) {
+    let mut drops = Drops { untold: 0, throttle: Throttle::new(TELL_EVERY) };
+    loop {
+        tokio::select! {
+            // The end is looked at where no event is there.
+            biased;
+            event = events.recv() => match event {
+                Some(Ok(event)) => {
+                    if !queue.push(event.to_json()) {
+                        drops.note(1);
+                    }
+                }
+                Some(Err(Lagged(dropped))) => {
+                    queue.lost(dropped);
+                    drops.note(dropped);
+                }
+                None => break,
+            },
+            () = drops.throttle.open(), if drops.untold > 0 => drops.note(0),
+            _ = &mut ending => break,
+        }
+    }
+    drops.tell();
+}
+
+/// Logs what was dropped: the first at once, what follows summed up.
+struct Drops {
+    untold: u64,
+    throttle: Throttle,
+}
+
+impl Drops {
+    fn note(&mut self, events: u64) {
+        self.untold += events;
+        if self.throttle.pass() {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        match std::mem::take(&mut self.untold) {
+            0 => {}
+            dropped => tracing::warn!("{dropped} events were dropped: the webhook is too slow"),
+        }
+    }
+}
