@@ -105,6 +105,9 @@ async fn build(
     if let Some((per_second, burst)) = options.max_message_rate.0 {
         builder = builder.max_message_rate(per_second, burst);
     }
+    if options.webhook.is_some() {
+        builder = builder.event_capacity(webhook::EVENT_CAPACITY);
+    }
     for key in &keys.verifying {
         builder = builder.verifying_key(key.clone());
     }

@@ -5,9 +5,11 @@ mod client;
 mod demo_page;
 mod ending;
 mod process;
+mod receiver;
 mod settings;
 mod start;
 mod token;
+mod webhooks;
 mod wrong_options;
 
 // Modules of the example, whose own tests run here, since Cargo runs none inside of examples.

@@ -19,6 +19,19 @@ const CASES: &[(&[&str], &[&str])] = &[
     (&["--audience", ""], &["--audience"]),
     (&["--issuer", ""], &["--issuer"]),
     (&["--log", "loud"], &["--log", "warn"]),
+    (&["--webhook-queue", "16"], &["--webhook-queue", "from 1MiB to 4GiB"]),
+    (&["--webhook-queue", "16MB"], &["--webhook-queue", "such as 16MiB"]),
+    (&["--webhook", "http://a.example/SECRET"], &["--webhook: ", "give --webhook-secret"]),
+    (&["--webhook-secret", "SECRET"], &["--webhook-secret: --webhook is missing"]),
+    (&["--webhook", "http://a", "--webhook-secret", "SECRET"], &["--webhook-secret: ", "32 bytes"]),
+    (&["--webhook", "http://a", "--webhook-secret", ""], &["--webhook-secret: ", "32 bytes"]),
+    (&["--webhook", "http://a", "--webhook-secret", "@absent"], &["absent can't be read"]),
+    (&["--webhook", "http://a", "--webhook-secret", "@text"], &["--webhook-secret: ", "32 bytes"]),
+    (&["--webhook", "SECRET", "--webhook-secret", "@long"], &["--webhook: write an http or https"]),
+    (
+        &["--webhook", "ftp://a:SECRET@b", "--webhook-secret", "@long"],
+        &["--webhook: write an http"],
+    ),
     (&["--signing-keys", "HS256:AAAA"], &["unexpected argument", "--signing-key"]),
     (&["serve"], &["unexpected argument 'serve'"]),
     (&["--signing-key"], &["--signing-key", "a value is required"]),
@@ -47,6 +60,7 @@ fn on_the_command_line() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("empty"), "\n").unwrap();
     fs::write(home.path().join("text"), "SECRET: no key!").unwrap();
+    fs::write(home.path().join("long"), "SECRET of more than 32 bytes, so that it is one").unwrap();
     for (options, said) in CASES {
         let outcome = Start::new(home.path()).options(*options).fail();
         assert_eq!(outcome.code, Some(2), "{options:?}: {outcome:?}");
@@ -76,6 +90,9 @@ fn in_the_environment() {
         ("FANFARE_DEMO", "x"),
         ("FANFARE_ALLOWED_ORIGIN", "x"),
         ("FANFARE_MAX_CONNECTION_AGE", "x"),
+        ("FANFARE_WEBHOOK", "SECRET"),
+        ("FANFARE_WEBHOOK_SECRET", "SECRET"),
+        ("FANFARE_WEBHOOK_QUEUE", "x"),
         ("FANFARE_LOG", "x"),
     ];
     for (name, value) in variables {
@@ -93,6 +110,8 @@ fn help_names_each_option_and_variable_but_no_secret() {
     let help = Start::new(home.path())
         .variable("FANFARE_SIGNING_KEY", "SECRET")
         .variable("FANFARE_API_KEY", "SECRET")
+        .variable("FANFARE_WEBHOOK", "SECRET")
+        .variable("FANFARE_WEBHOOK_SECRET", "SECRET")
         .options(["--help"])
         .print();
     for option in [
@@ -107,6 +126,9 @@ fn help_names_each_option_and_variable_but_no_secret() {
         "max-connection-age",
         "presence-grace",
         "max-message-rate",
+        "webhook",
+        "webhook-secret",
+        "webhook-queue",
         "log",
     ] {
         let variable = format!("FANFARE_{}", option.to_uppercase().replace('-', "_"));
