@@ -82,6 +82,11 @@ impl Receiver {
     pub(crate) fn next(&self) -> Delivery {
         self.deliveries.recv_timeout(PATIENCE).expect("a delivery")
     }
+
+    /// Whether no request has come.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.deliveries.try_recv().is_err()
+    }
 }
 
 async fn take(

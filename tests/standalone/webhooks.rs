@@ -11,9 +11,15 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const API_KEY: &str = "an-api-key-of-32-characters-or-so";
 
@@ -218,6 +224,44 @@ fn what_is_left_is_posted_at_the_end() {
     let outcome = broker.outcome();
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(!outcome.stderr.contains("lost"), "{outcome:?}");
+}
+
+/// The certificate is its own authority, for 127.0.0.1 and a hundred years:
+/// `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 36500 -subj /CN=127.0.0.1
+/// -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE`.
+#[test]
+fn https_verifies_who_answers() {
+    let certificate = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standalone/tls");
+    let certificate = certificate.join("certificate.pem");
+    let home = tempfile::tempdir().unwrap();
+    let acceptor = acceptor();
+    let receiver = Receiver::on(move |stream| acceptor.accept(stream));
+    let serve = |host| {
+        let url = format!("https://{host}:{}/events", receiver.address().port());
+        start(&home, &url).variable("SSL_CERT_FILE", certificate.to_str().unwrap()).serve()
+    };
+    let broker = serve("127.0.0.1");
+    publish(&broker, [("a", "over TLS".into())]);
+    let mut book = Book::default();
+    book.accept(receiver.next());
+    assert_eq!(book.messages("a"), ["over TLS"]);
+    drop(broker);
+
+    let broker = serve("localhost");
+    publish(&broker, [("a", "to somebody else".into())]);
+    let warning = broker.warning().unwrap();
+    assert!(warning.contains("posting to https://localhost"), "{warning}");
+    assert!(warning.contains("certificate not valid for name"), "{warning}");
+    assert!(receiver.is_silent());
+}
+
+fn acceptor() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/certificate.pem"));
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/key.pem"));
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.unwrap()], key.unwrap());
+    Arc::new(config.unwrap()).into()
 }
 
 #[test]
