@@ -18,7 +18,6 @@ mod throttle;
 pub(crate) use queue::Queue;
 pub(crate) use settings::Settings;
 
-use endpoint::Endpoint;
 use fanfare::EventStream;
 use sender::Sender;
 use std::sync::Arc;

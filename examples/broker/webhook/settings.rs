@@ -9,7 +9,7 @@ use crate::options::Options;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderValue, InvalidHeaderValue};
 use percent_encoding::percent_decode_str;
 use std::path::Path;
 
@@ -76,20 +76,19 @@ fn read_url(text: &str) -> Option<(Uri, Option<HeaderValue>)> {
     if authority.host().is_empty() || !is_place {
         return None;
     }
-    let authorization = user.map(basic).transpose()?;
+    let authorization = user.map(basic).transpose().ok()?;
     parts.authority = Some(place.parse().ok()?);
     Some((Uri::from_parts(parts).ok()?, authorization))
 }
 
-fn basic(user: &str) -> Option<HeaderValue> {
+fn basic(user: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
     let mut plain: Vec<u8> = percent_decode_str(name).collect();
     plain.push(b':');
     plain.extend(percent_decode_str(password));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(plain))).ok()?;
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(plain)))?;
     value.set_sensitive(true);
-    Some(value)
+    Ok(value)
 }
 
 #[cfg(test)]
