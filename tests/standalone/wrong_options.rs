@@ -108,10 +108,10 @@ fn in_the_environment() {
 fn help_names_each_option_and_variable_but_no_secret() {
     let home = tempfile::tempdir().unwrap();
     let help = Start::new(home.path())
-        .variable("FANFARE_SIGNING_KEY", "SECRET")
-        .variable("FANFARE_API_KEY", "SECRET")
-        .variable("FANFARE_WEBHOOK", "SECRET")
-        .variable("FANFARE_WEBHOOK_SECRET", "SECRET")
+        .variable("FANFARE_SIGNING_KEY", "CONFIDENTIAL")
+        .variable("FANFARE_API_KEY", "CONFIDENTIAL")
+        .variable("FANFARE_WEBHOOK", "CONFIDENTIAL")
+        .variable("FANFARE_WEBHOOK_SECRET", "CONFIDENTIAL")
         .options(["--help"])
         .print();
     for option in [
@@ -135,5 +135,5 @@ fn help_names_each_option_and_variable_but_no_secret() {
         assert!(help.contains(&format!("--{option}")), "{option}");
         assert!(help.contains(&variable), "{variable}");
     }
-    assert!(!help.contains("SECRET"));
+    assert!(!help.contains("CONFIDENTIAL"));
 }
