@@ -17,6 +17,7 @@ mod frames;
 mod history;
 #[path = "../fan_out/platform.rs"]
 mod platform;
+mod schedules;
 mod sockets;
 mod stored;
 #[allow(dead_code)]
@@ -32,10 +33,11 @@ const REPETITIONS: usize = 7;
 
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("channels", channels::report),
     ("stored", stored::report),
     ("history", history::report),
+    ("schedules", schedules::report),
     ("connecting", sockets::connecting),
     ("dropping", sockets::dropping),
 ];
@@ -44,7 +46,7 @@ fn main() {
     if let Some(order) = clients::Order::from_environment() {
         return clients::run(&order);
     }
-    if channels::measured_memory() {
+    if channels::measured_memory() || schedules::measured_memory() {
         return;
     }
     platform::raise_file_limit();
