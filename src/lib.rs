@@ -178,12 +178,14 @@ pub use auth::{
 pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelEvent, ChannelInfo, ChannelPage, ChannelQuery,
-    ConnectionEvent, ConnectionInfo, ConnectionPage, ConnectionQuery, Error, Event, EventKind,
-    EventMetadata, EventStream, History, HistoryMessage, HistoryQuery, Lagged, Member, Message,
-    MessageEvent, Published, Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction,
-    Schedules, Stats, SubscriptionEvent, Trigger,
+    Connecting, ConnectionEvent, ConnectionInfo, ConnectionPage, ConnectionQuery, Error, Event,
+    EventKind, EventMetadata, EventStream, History, HistoryMessage, HistoryQuery, Hooks, Lagged,
+    Member, Message, MessageEvent, Published, Publishing, Reaction, RevocationEffect, Schedule,
+    ScheduleQuery, ScheduledAction, Schedules, Stats, Subscribing, SubscriptionEvent, Trigger,
+    Veto,
 };
 pub use fanfare_storage as storage;
+pub use fanfare_storage::async_trait;
 pub use fanfare_storage::{
     Durability, MemoryStorage, MessageId, Order, ReactionCount, Storage, Timestamp,
 };

@@ -3,6 +3,7 @@
 use super::permissions::Permissions;
 use super::permissions_cache::{Digest, PermissionsCache};
 use super::reader::{ClaimError, Object};
+use crate::protocol::event::Meta;
 use crate::protocol::names;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -71,6 +72,11 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) fn has_scope(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// The user that it names.
+    pub(crate) fn meta(&self) -> Meta {
+        Meta { uid: self.uid.clone(), umd: self.umd.clone() }
     }
 
     pub(crate) fn identity(&self) -> TokenIdentity {

@@ -5,6 +5,7 @@ use super::connections::Connections;
 use super::core::{Core, Settings};
 use super::error::BuildError;
 use super::events::Announcer;
+use super::hooks::{Hooks, Host};
 use super::hub::Hub;
 use super::metered::{MeteredStorage, StorageUse};
 use super::reaction::ReactionLimits;
@@ -40,6 +41,8 @@ pub struct BrokerBuilder {
     mailbox_budget: usize,
     waiting_budget: usize,
     recovery: RecoveryLimits,
+    hooks: Option<Box<dyn Hooks>>,
+    hook_timeout: Duration,
     presence_grace: Duration,
     max_client_body: usize,
     max_server_body: usize,
@@ -71,6 +74,8 @@ impl BrokerBuilder {
             mailbox_budget: 1 << 20,
             waiting_budget: 64 << 20,
             recovery: RecoveryLimits::default(),
+            hooks: None,
+            hook_timeout: Duration::from_secs(3),
             presence_grace: Duration::ZERO,
             max_client_body: 256 << 10,
             max_server_body: 4 << 20,
@@ -229,6 +234,20 @@ impl BrokerBuilder {
         self
     }
 
+    /// Lets the host veto and change what clients do. Without hooks nothing is asked and nothing
+    /// costs; a second call replaces the hooks of the first.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks = Some(Box::new(hooks));
+        self
+    }
+
+    /// How long a [hook](Hooks) may take before what it was asked is refused: 3 seconds by
+    /// default, a millisecond to a minute.
+    pub fn hook_timeout(mut self, timeout: Duration) -> Self {
+        self.hook_timeout = timeout;
+        self
+    }
+
     /// Builds the broker, which asks its storage for the newest id that it knows, and for what is
     /// revoked.
     ///
@@ -263,6 +282,7 @@ impl BrokerBuilder {
             timers: self.timers,
             max_subscriptions: self.max_subscriptions,
             message_rate: self.message_rate.map(|(rate, burst)| MessageRate::new(rate, burst)),
+            asks_host: self.hooks.is_some(),
         };
         let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
         let hub = Hub::new(
@@ -290,6 +310,7 @@ impl BrokerBuilder {
             clock,
             verifier,
             sessions: Arc::new(sessions),
+            host: self.hooks.map(|hooks| Arc::new(Host::new(hooks, self.hook_timeout))),
             connections: Connections::default(),
             bookings,
             recoveries,
@@ -339,6 +360,9 @@ impl BrokerBuilder {
         }
         if !(1..=MAX_EVENT_CAPACITY).contains(&self.event_capacity) {
             return wrong("event_capacity must be 1 to 65,536");
+        }
+        if !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&self.hook_timeout) {
+            return wrong("hook_timeout must be a millisecond to a minute");
         }
         if self.timers.idle < Duration::from_secs(1) {
             return wrong("idle_timeout must be at least a second");

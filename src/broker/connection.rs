@@ -129,7 +129,14 @@ impl Core {
                 }))
             }
             Action::React(request) => Some(self.react_for(connection, request)),
-            Action::Publish(request) => self.publish_for(connection, request),
+            Action::Publish(request) => self.publish_asking(connection, request),
+            Action::AskHost(question) => Some(Box::pin(
+                Arc::clone(self).ask_about_subscribe(Arc::clone(connection), question),
+            )),
+            Action::AutoSubscribe(channel) => {
+                let action = connection.session.lock().auto_subscribe(&channel);
+                self.perform(connection, action)
+            }
             Action::UseToken(use_of) => {
                 Some(Box::pin(Arc::clone(self).use_token(Arc::clone(connection), use_of)))
             }
@@ -169,7 +176,7 @@ impl Core {
         }))
     }
 
-    fn publish_for(
+    pub(super) fn publish_for(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         request: PublishRequest<'_>,

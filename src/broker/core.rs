@@ -4,6 +4,7 @@ use super::channel::Joined;
 use super::clock::Clock;
 use super::connection::{Connection, Wait};
 use super::connections::Connections;
+use super::hooks::Host;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::metered::StorageUse;
@@ -13,6 +14,7 @@ use super::schedule::Bookings;
 use super::secrets;
 use crate::auth::{Scope, Token, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Meta;
 use crate::session::{Action, CloseReason, Session, SessionSettings, single_use};
 use fanfare_storage::Storage;
 use std::borrow::Cow;
@@ -41,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) sessions: Arc<SessionSettings>,
+    /// The host's hooks, where it has any.
+    pub(super) host: Option<Arc<Host>>,
     pub(crate) connections: Connections,
     pub(super) bookings: Arc<Bookings>,
     pub(super) recoveries: Recoveries,
@@ -105,16 +109,17 @@ impl Core {
         }
     }
 
-    /// Opens a connection: it is welcomed and subscribed to what its token says. What is returned
+    /// Opens a connection for a user: it is welcomed and subscribed to what its token says. What is returned
     /// with it has to end before its first message is looked at.
     pub(crate) fn open(
         self: &Arc<Self>,
         token: &Token,
+        meta: Meta,
     ) -> Result<(Arc<Connection>, Option<Wait>), aws_lc_rs::error::Unspecified> {
         let now = self.clock.now();
         let (id, secret) = (secrets::random()?, secrets::random()?);
         let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
-        let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, now);
+        let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, meta, now);
         let key = self.connections.next_key();
         let connection = Connection::new(
             key,

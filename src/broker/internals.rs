@@ -33,7 +33,8 @@ impl Connection {
         let core = Arc::clone(&broker.core);
         let token = core.verify_connect(token).map_err(|error| error.to_string())?;
         core.spend_connect(&token).await.map_err(|error| error.to_string())?;
-        let (connection, wait) = core.open(&token).map_err(|error| error.to_string())?;
+        let (connection, wait) =
+            core.open(&token, token.meta()).map_err(|error| error.to_string())?;
         if let Some(wait) = wait {
             wait.await;
         }

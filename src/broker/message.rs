@@ -97,8 +97,7 @@ impl Message {
     /// Stores the message for a while: up to 3,155,695,200 seconds, counted in whole ones, where a
     /// started one counts. A time of zero does not store it.
     pub fn store_for(mut self, time: Duration) -> Self {
-        let whole = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-        self.store = StoreFor::Seconds(whole);
+        self.store = StoreFor::whole_seconds(time);
         self
     }
 
@@ -170,13 +169,7 @@ impl Message {
 
     /// Checks all but the channel.
     pub(super) fn check_content(self, now: Timestamp) -> Result<CheckedMessage, ProtocolError> {
-        names::check_event(&self.event)?;
-        if self.event.starts_with(names::RESERVED_PREFIX) {
-            return Err(ProtocolError::new(
-                Code::InvalidEventName,
-                "the event name must not start with \"hotsock.\"",
-            ));
-        }
+        check_event(&self.event)?;
         let data = self.data.map_err(|error| {
             ProtocolError::new(Code::InvalidMessage, format!("the data is no JSON: {error}"))
         })?;
@@ -205,6 +198,16 @@ impl Due {
         };
         schedule::check_due(due, now).map(|()| due)
     }
+}
+
+/// Checks the name of an event that a host publishes.
+pub(super) fn check_event(event: &str) -> Result<(), ProtocolError> {
+    names::check_event(event)?;
+    if event.starts_with(names::RESERVED_PREFIX) {
+        let message = "the event name must not start with \"hotsock.\"";
+        return Err(ProtocolError::new(Code::InvalidEventName, message));
+    }
+    Ok(())
 }
 
 fn check_deduplication(id: &str) -> Result<(), ProtocolError> {

@@ -13,6 +13,8 @@ mod error;
 mod events;
 mod frame_queue;
 mod history;
+mod hooked;
+mod hooks;
 mod hub;
 mod info;
 #[cfg(feature = "internals")]
@@ -45,6 +47,7 @@ pub use events::{
     MessageEvent, SubscriptionEvent, Trigger,
 };
 pub use history::{History, HistoryMessage, HistoryQuery};
+pub use hooks::{Connecting, Hooks, Publishing, Subscribing, Veto};
 pub use info::{ChannelInfo, Member};
 pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
 pub use message::{Message, Published};

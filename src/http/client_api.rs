@@ -105,7 +105,11 @@ async fn publish_message(
     }
     let now = core.clock.now();
     let request = connection.session().lock().publish_over_http(now, fields)?;
-    let channel = Arc::clone(&request.channel);
+    let (channel, event) = (Arc::clone(&request.channel), request.event.clone());
+    let Some(request) = core.ask_about_publish(connection, request).await? else {
+        let (channel, event) = ((*channel).into(), (*event).into());
+        return Ok(answer::accepted(&Accepted { channel, event, id: None, schedule: None }));
+    };
     let (pending, schedule) = match request.due {
         None => {
             let draft = core.draft_of_client(connection, &request, Trigger::ClientHttp);
@@ -121,7 +125,7 @@ async fn publish_message(
     let settled = pending.settled().await.map_err(Refusal::to_error)?;
     Ok(answer::accepted(&Accepted {
         channel: (*channel).into(),
-        event: (*request.event).into(),
+        event: (*event).into(),
         id: (tell_id && schedule.is_none()).then_some(settled.id),
         schedule,
     }))

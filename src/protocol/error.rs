@@ -11,19 +11,21 @@ macro_rules! codes {
         #[allow(missing_docs)] // The codes are documented by the protocol, under these names.
         pub enum Code {
             $($(#[$doc])* $variant,)*
+            /// A code of the host's own, with which a hook vetoes; with status 403.
+            Custom(&'static str),
         }
 
         impl Code {
             /// The code as it is on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+                match self { $(Self::$variant => $text,)* Self::Custom(code) => code }
             }
 
             /// The status that an HTTP answer with this code has.
             #[must_use]
             pub const fn status(self) -> u16 {
-                match self { $(Self::$variant => $status,)* }
+                match self { $(Self::$variant => $status,)* Self::Custom(_) => 403 }
             }
         }
     };
@@ -63,6 +65,8 @@ codes! {
     BodyTooLarge "BODY_TOO_LARGE" 413,
     /// The broker is shutting down (beyond the listed codes, for section 1's 503).
     ShuttingDown "SHUTTING_DOWN" 503,
+    /// A hook of the host's could not decide in time (beyond the listed codes).
+    Unavailable "UNAVAILABLE" 503,
 }
 
 impl fmt::Display for Code {

@@ -16,6 +16,11 @@ pub(crate) enum StoreFor {
 }
 
 impl StoreFor {
+    /// In whole seconds, where a started one counts.
+    pub(crate) fn whole_seconds(time: Duration) -> Self {
+        Self::Seconds(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
+    }
+
     /// Refuses lifetimes beyond the limit (section 2).
     pub(crate) fn check(self) -> Result<(), ProtocolError> {
         match self {

@@ -20,6 +20,12 @@ pub(crate) enum Action<'a, R = ()> {
     /// Ask storage about a single-use token, then call
     /// [`Session::token_used`](super::Session::token_used).
     UseToken(UseToken),
+    /// Ask the host whether it vetoes a subscribe, then call
+    /// [`Session::host_answered`](super::Session::host_answered).
+    AskHost(SubscribeQuestion),
+    /// Call [`Session::auto_subscribe`](super::Session::auto_subscribe), once all actions before
+    /// this one are done.
+    AutoSubscribe(Arc<str>),
     /// Register with a channel, confirm, and call [`Session::joined`](super::Session::joined),
     /// all before anything that the channel delivers. Where that is refused, call
     /// [`Session::join_refused`](super::Session::join_refused).
@@ -50,6 +56,15 @@ pub(crate) struct UseToken {
     /// Whether the token is to be used up. It is only looked at where its use fails for another
     /// reason, since a token that was used before is refused as such first (section 6).
     pub(crate) spend: bool,
+}
+
+/// A subscription that the host may veto, or show with another user.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SubscribeQuestion {
+    pub(crate) channel: Arc<str>,
+    pub(crate) meta: Meta,
+    /// Whether the token asks for it, and not the client.
+    pub(crate) auto: bool,
 }
 
 /// A subscription to be registered.
@@ -102,7 +117,7 @@ pub(crate) struct PublishRequest<'a> {
     pub(crate) written: Cow<'a, str>,
     pub(crate) event: Cow<'a, str>,
     /// JSON text.
-    pub(crate) data: &'a str,
+    pub(crate) data: Cow<'a, str>,
     /// Who others see as the sender.
     pub(crate) meta: Meta,
     /// Whether the sender's own subscription gets a copy.
@@ -114,6 +129,23 @@ pub(crate) struct PublishRequest<'a> {
     pub(crate) retention: Retention,
     /// When it is to be published, where not at once.
     pub(crate) due: Option<Timestamp>,
+}
+
+impl PublishRequest<'_> {
+    pub(crate) fn into_owned(self) -> PublishRequest<'static> {
+        PublishRequest {
+            written: Cow::Owned(self.written.into_owned()),
+            event: Cow::Owned(self.event.into_owned()),
+            data: Cow::Owned(self.data.into_owned()),
+            channel: self.channel,
+            meta: self.meta,
+            echo: self.echo,
+            emit: self.emit,
+            store: self.store,
+            retention: self.retention,
+            due: self.due,
+        }
+    }
 }
 
 /// Why a connection is closed by the server (section 5).

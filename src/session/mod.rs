@@ -7,7 +7,8 @@
 //! 2. For each message that arrives, [`Session::handle_text`] (or
 //!    [`handle_binary`](Session::handle_binary)), then the action that it returns, before the
 //!    next message. After [`Action::UseToken`] no message may be handed in until
-//!    [`Session::token_used`] has been called. After [`Action::Join`] comes
+//!    [`Session::token_used`] has been called, nor after [`Action::AskHost`] until
+//!    [`Session::host_answered`] has. After [`Action::Join`] comes
 //!    [`Session::joined`] or [`Session::join_refused`], unless the session has ended. After
 //!    [`Action::UpdateUmd`] no message may be handed in until it was carried out or refused.
 //! 3. When [`Session::next_timeout`] has come, [`Session::handle_timeout`] until it returns
@@ -33,7 +34,8 @@ mod timers;
 mod umd;
 
 pub(crate) use action::{
-    Action, CloseReason, Join, Leave, Observer, PublishRequest, Recovery, UseToken,
+    Action, CloseReason, Join, Leave, Observer, PublishRequest, Recovery, SubscribeQuestion,
+    UseToken,
 };
 pub(crate) use history::HistoryScope;
 pub(crate) use pace::MessageRate;
@@ -77,6 +79,8 @@ pub(crate) struct SessionSettings {
     pub(crate) max_subscriptions: usize,
     /// What one client may send, where that is limited.
     pub(crate) message_rate: Option<MessageRate>,
+    /// Whether subscribes are asked about; see [`Action::AskHost`].
+    pub(crate) asks_host: bool,
 }
 
 /// See the module's documentation.
@@ -97,18 +101,20 @@ pub(crate) struct Session<R> {
 }
 
 impl<R> Session<R> {
-    /// A session for a connection that was opened with `token`, which the caller has verified.
+    /// A session for a connection that was opened with `token`, which the caller has verified, by
+    /// a user whom the host may have changed.
     pub(crate) fn new(
         settings: Arc<SessionSettings>,
         id: Arc<str>,
         token: &Token,
+        meta: Meta,
         now: Now,
     ) -> Self {
         let timers = Timers::new(&settings.timers, token, now);
         Self {
             settings,
             id,
-            meta: Meta { uid: token.uid.clone(), umd: token.umd.clone() },
+            meta,
             token: token.identity(),
             permissions: Arc::clone(&token.permissions),
             subscriptions: Subscriptions::default(),
@@ -131,7 +137,12 @@ impl<R> Session<R> {
         let mut actions = vec![Action::Reply(welcome)];
         let permissions = Arc::clone(&self.permissions);
         let channels = permissions.auto_subscribed().take(self.settings.max_subscriptions);
-        actions.extend(channels.map(|channel| self.auto_subscribe(channel)));
+        if self.settings.asks_host {
+            // Each waits for the answer to the one before.
+            actions.extend(channels.map(|channel| Action::AutoSubscribe(channel.into())));
+        } else {
+            actions.extend(channels.map(|channel| self.auto_subscribe(channel)));
+        }
         actions
     }
 

@@ -52,7 +52,7 @@ impl<R> Session<R> {
             channel,
             written,
             event,
-            data,
+            data: Cow::Borrowed(data),
             meta,
             echo: grants.echo,
             emit: grants.emit_pub_sub_event,

@@ -1,6 +1,6 @@
 //! Subscribing and unsubscribing (protocol section 6).
 
-use super::action::{Action, Join, Leave, Observer, Start, UseToken};
+use super::action::{Action, Join, Leave, Observer, Start, SubscribeQuestion, UseToken};
 use super::subscription::{Active, GrantCache, Subscription};
 use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, Permissions, Scope, Token, TokenIdentity};
@@ -11,12 +11,16 @@ use crate::protocol::names;
 use fanfare_storage::{MessageId, TokenUse};
 use std::sync::Arc;
 
-/// A subscribe that waits for storage's word on its single-use token.
+/// A subscribe that waits for somebody's word: whether its single-use token was used before, then
+/// whether the host vetoes it, then whether the token is used up by it.
 #[derive(Debug)]
 pub(super) struct PendingSubscribe {
     written: Box<str>,
-    /// What follows where the token was not used before.
+    /// What follows where nobody objects.
     verdict: Result<Granted, ProtocolError>,
+    look_at: Option<TokenUse>,
+    ask_host: bool,
+    spend: Option<TokenUse>,
 }
 
 impl PendingSubscribe {
@@ -36,6 +40,18 @@ impl PendingSubscribe {
 
     pub(super) fn refuse(&mut self, error: ProtocolError) {
         self.verdict = Err(error);
+    }
+
+    /// Takes the host's answer, which has no weight where it is refused already.
+    fn answer(&mut self, answer: Result<Meta, ProtocolError>) {
+        let Ok(granted) = &mut self.verdict else { return };
+        match answer {
+            Ok(meta) if names::is_presence(&granted.channel) && is_anonymous(&meta) => {
+                self.verdict = Err(user_id_required());
+            }
+            Ok(meta) => granted.meta = meta,
+            Err(error) => self.verdict = Err(error),
+        }
     }
 }
 
@@ -59,6 +75,16 @@ struct Granted {
     spend: Option<TokenUse>,
     /// The last message that the client knows, where it asked for what came after.
     after: Option<MessageId>,
+}
+
+impl Granted {
+    fn question(&self) -> SubscribeQuestion {
+        SubscribeQuestion {
+            channel: Arc::clone(&self.channel),
+            meta: self.meta.clone(),
+            auto: self.auto,
+        }
+    }
 }
 
 impl<R> Session<R> {
@@ -93,29 +119,61 @@ impl<R> Session<R> {
         }
         let use_of = token.as_ref().and_then(single_use);
         let mut verdict = self.check_subscribe(&channel, written, token.as_ref(), after);
-        match use_of {
-            None => verdict.map(|granted| self.grant(granted)),
-            Some(use_of) => {
-                let late = is_spent_late(&channel);
-                if let (Ok(granted), true) = (&mut verdict, late) {
-                    granted.spend = Some(use_of.clone());
-                }
-                let spend = verdict.is_ok() && !late;
-                self.waiting = Some(PendingSubscribe { written: written.into(), verdict });
-                Ok(Action::UseToken(UseToken { token: use_of, spend }))
-            }
+        let ask_host = self.settings.asks_host && verdict.is_ok();
+        if use_of.is_none() && !ask_host {
+            return verdict.map(|granted| self.grant(granted));
         }
+        let late = is_spent_late(&channel);
+        if let (Ok(granted), true) = (&mut verdict, late) {
+            granted.spend.clone_from(&use_of);
+        }
+        let spend = use_of.clone().filter(|_| verdict.is_ok() && !late);
+        let look_at = use_of.filter(|_| spend.is_none() || ask_host);
+        let written = written.into();
+        self.waiting = Some(PendingSubscribe { written, verdict, look_at, ask_host, spend });
+        Ok(self.proceed())
     }
 
     /// Goes on with what waits for [`Action::UseToken`]; `fresh` says that the token had not been
     /// used before.
     pub(crate) fn token_used(&mut self, fresh: bool) -> Action<'static, R> {
-        let Some(pending) = self.waiting.take() else { return Action::None };
-        let verdict =
-            if fresh { pending.verdict } else { Err(used_before(Code::InvalidSubscribeToken)) };
-        match verdict {
-            Ok(granted) => self.grant(granted),
-            Err(error) => Action::error(Some(pending.written), error),
+        if let (Some(waiting), false) = (&mut self.waiting, fresh) {
+            waiting.refuse(used_before(Code::InvalidSubscribeToken));
+        }
+        self.proceed()
+    }
+
+    /// Goes on with what waits for [`Action::AskHost`]; the answer is whom the subscription shows.
+    pub(crate) fn host_answered(
+        &mut self,
+        answer: Result<Meta, ProtocolError>,
+    ) -> Action<'static, R> {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.answer(answer);
+        }
+        self.proceed()
+    }
+
+    /// Asks the next who has to be asked about what waits, or ends the waiting.
+    fn proceed(&mut self) -> Action<'static, R> {
+        let Some(waiting) = &mut self.waiting else { return Action::None };
+        if let Some(token) = waiting.look_at.take() {
+            return Action::UseToken(UseToken { token, spend: false });
+        }
+        if let Ok(granted) = &waiting.verdict {
+            if std::mem::take(&mut waiting.ask_host) {
+                return Action::AskHost(granted.question());
+            }
+            if let Some(token) = waiting.spend.take() {
+                return Action::UseToken(UseToken { token, spend: true });
+            }
+        }
+        match self.waiting.take() {
+            Some(PendingSubscribe { verdict: Ok(granted), .. }) => self.grant(granted),
+            Some(PendingSubscribe { verdict: Err(error), written, .. }) => {
+                Action::error(Some(written), error)
+            }
+            None => Action::None,
         }
     }
 
@@ -140,12 +198,13 @@ impl<R> Session<R> {
         }
     }
 
-    pub(super) fn auto_subscribe(&mut self, channel: &str) -> Action<'static, R> {
+    /// Subscribes to a channel by itself, as the connect token says (section 5).
+    pub(crate) fn auto_subscribe(&mut self, channel: &str) -> Action<'static, R> {
         let grants = self.tokens(None).channel(channel);
         if names::is_presence(channel) && is_anonymous(&self.meta) {
             return Action::error(Some(channel.into()), user_id_required());
         }
-        self.grant(Granted {
+        let granted = Granted {
             channel: channel.into(),
             written: channel.into(),
             permissions: None,
@@ -156,7 +215,18 @@ impl<R> Session<R> {
             auto: true,
             spend: None,
             after: None,
-        })
+        };
+        if !self.settings.asks_host {
+            return self.grant(granted);
+        }
+        self.waiting = Some(PendingSubscribe {
+            written: channel.into(),
+            verdict: Ok(granted),
+            look_at: None,
+            ask_host: true,
+            spend: None,
+        });
+        self.proceed()
     }
 
     pub(super) fn unsubscribe(

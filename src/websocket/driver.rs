@@ -4,6 +4,7 @@ use super::reader::{Incoming, Reader};
 use super::socket::Socket;
 use crate::auth::Token;
 use crate::broker::{Connection, Core, FrameQueue, Mail, Wait};
+use crate::protocol::event::Meta;
 use crate::protocol::frame::close_frame;
 use crate::session::{Action, CloseReason, Now};
 use bytes::Bytes;
@@ -103,8 +104,13 @@ impl Future for Driver {
 
 impl Driver {
     /// Opens a connection on a socket; `None` where that can't be, and the socket is closed.
-    pub(super) fn new(core: &Arc<Core>, token: &Token, upgraded: Upgraded) -> Option<Self> {
-        let Ok((connection, wait)) = core.open(token) else {
+    pub(super) fn new(
+        core: &Arc<Core>,
+        token: &Token,
+        meta: Meta,
+        upgraded: Upgraded,
+    ) -> Option<Self> {
+        let Ok((connection, wait)) = core.open(token, meta) else {
             tracing::error!("a connection was refused: the system gives no random numbers");
             return None;
         };

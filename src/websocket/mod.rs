@@ -13,8 +13,8 @@ use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 use tungstenite::handshake::derive_accept_key;
 
-/// Answers `GET /v1`: the token is checked first, then whether this is an upgrade, and only then
-/// a single-use token is used up.
+/// Answers `GET /v1`: the token is checked first, then whether this is an upgrade, then the host is
+/// asked, and only then a single-use token is used up.
 pub(crate) async fn upgrade<B>(
     core: &Arc<Core>,
     mut request: Request<B>,
@@ -30,6 +30,7 @@ pub(crate) async fn upgrade<B>(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_an_upgrade("this connection can't be upgraded; use HTTP/1.1"))?;
+    let meta = core.ask_about_connect(&token, request.into_parts().0).await?;
     core.spend_connect(&token).await?;
 
     let core = Arc::clone(core);
@@ -38,7 +39,7 @@ pub(crate) async fn upgrade<B>(
         let upgraded = upgrade
             .await
             .inspect_err(|error| tracing::debug!(%error, "a client went away before its upgrade"));
-        Driver::new(&core, &token, upgraded.ok()?)
+        Driver::new(&core, &token, meta, upgraded.ok()?)
     });
     tokio::spawn(async move {
         if let Some(mut driver) = opened.await {

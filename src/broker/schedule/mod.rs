@@ -127,7 +127,7 @@ impl Task {
             emit: request.emit,
             deed: Deed::Publish {
                 event: request.event.clone().into_owned(),
-                data: request.data.to_owned(),
+                data: request.data.clone().into_owned(),
                 except: (!request.echo).then(|| connection.into()),
                 deduplication: None,
             },

@@ -30,7 +30,8 @@ impl Place {
     }
 
     fn connect(&self, uid: &str) -> Arc<Connection> {
-        let (connection, wait) = self.core.open(&self.token(uid)).unwrap();
+        let token = self.token(uid);
+        let (connection, wait) = self.core.open(&token, token.meta()).unwrap();
         assert!(wait.is_none());
         connection.mailbox().drain();
         connection
@@ -48,9 +49,10 @@ async fn a_connection_that_opens_while_its_token_is_revoked_is_closed() {
     let token = place.token("jim");
     let late = Timestamp::MAX;
     assert_eq!(place.broker.revoke_user("jim", late, None).await.unwrap().disconnected, 0);
-    let (connection, _) = place.core.open(&token).unwrap();
+    let (connection, _) = place.core.open(&token, token.meta()).unwrap();
     assert_eq!(connection.mailbox().drain().1, Some(CloseReason::Disconnected));
-    let (other, _) = place.core.open(&place.token("ann")).unwrap();
+    let anns = place.token("ann");
+    let (other, _) = place.core.open(&anns, anns.meta()).unwrap();
     assert_eq!(other.mailbox().drain().1, None);
 }
 

@@ -95,10 +95,21 @@ impl Client {
         let verifier = Arc::new(Verifier::new(vec![key], Vec::new(), None, Duration::ZERO));
         let now = Now { wall: Timestamp::from_unix_seconds(START), steady: Duration::ZERO };
         let token = verifier.verify(&sign(claims), now.wall).unwrap();
-        let settings =
-            SessionSettings { verifier, timers, max_subscriptions: 3, message_rate: rate };
+        let settings = SessionSettings {
+            verifier,
+            timers,
+            max_subscriptions: 3,
+            message_rate: rate,
+            asks_host: false,
+        };
         let mut client = Self {
-            session: Session::new(Arc::new(settings), "connection-1".into(), &token, now),
+            session: Session::new(
+                Arc::new(settings),
+                "connection-1".into(),
+                &token,
+                token.meta(),
+                now,
+            ),
             now,
             said: Vec::new(),
             published: Vec::new(),
@@ -194,7 +205,7 @@ impl Client {
             Action::Publish(request) => self.published.push(Published {
                 channel: request.channel.to_string(),
                 event: request.event.into_owned(),
-                data: request.data.to_owned(),
+                data: request.data.into_owned(),
                 uid: request.meta.uid.map(|uid| uid.to_string()),
                 umd: request.meta.umd.map(|umd| String::from_utf8(umd.to_vec()).unwrap()),
                 echo: request.echo,

@@ -1,0 +1,217 @@
+//! Where a host has its say in what clients do: vetoes, and changes on the way.
+
+mod connecting;
+mod guard;
+mod publishing;
+mod subscribing;
+
+pub use connecting::Connecting;
+pub use publishing::Publishing;
+pub use subscribing::Subscribing;
+
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Meta;
+use crate::protocol::names;
+use bytes::Bytes;
+use fanfare_storage::async_trait;
+use guard::guarded;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// What a host lets clients do beyond what their tokens permit or deny; see
+/// [`BrokerBuilder::hooks`](crate::BrokerBuilder::hooks).
+///
+/// Each method may change what it is handed, let it pass with `Ok`, or refuse it with a [`Veto`],
+/// whose code and message the client gets. Those that are not overridden let everything pass.
+///
+/// - **They come last.** A hook is asked once everything else is checked: syntax and sizes, the
+///   token, permissions. So it can only narrow what tokens permit, but for what it puts into
+///   place itself: that is checked against the protocol's limits, and against no permission. A
+///   token for a single use is used up after a hook has let it pass, and not where it has not.
+/// - **In order.** A connection's commands take effect in the order in which they were sent, so
+///   the next is looked at when the hook of the one before has answered. Other connections do not
+///   wait. So there are at most as many calls at a time as there are open or opening connections
+///   and requests of the client HTTP API.
+/// - **In time.** One that takes longer than
+///   [`hook_timeout`](crate::BrokerBuilder::hook_timeout), or that panics, has refused: the client
+///   is told [`Code::Unavailable`], and the log tells why.
+/// - **They can be cancelled.** Where the client goes away, or time is up, the method's future is
+///   dropped at the `.await` where it is. What must not be cut in two belongs in a task.
+///
+/// The host's own calls and requests of the server API are not asked about, nor are reactions,
+/// channel storage and changes of metadata. Of what is scheduled a hook is asked when it is
+/// accepted.
+///
+/// ```
+/// use fanfare::{Code, Hooks, Publishing, Veto, async_trait};
+///
+/// #[derive(Debug)]
+/// struct Moderation;
+///
+/// #[async_trait]
+/// impl Hooks for Moderation {
+///     async fn publish(&self, publishing: &mut Publishing) -> Result<(), Veto> {
+///         if publishing.data().contains("darn") {
+///             return Err(Veto::new(Code::PublishPermissionDenied, "mind your language"));
+///         }
+///         if publishing.event() == "draft" {
+///             publishing.do_not_store();
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait Hooks: fmt::Debug + Send + Sync + 'static {
+    /// A client is about to connect. It waits for its welcome meanwhile, and the official client
+    /// gives up after 5 seconds.
+    async fn connect(&self, connecting: &mut Connecting) -> Result<(), Veto> {
+        let _ = connecting;
+        Ok(())
+    }
+
+    /// A connection is about to be subscribed to a channel, by a command or by `autoSubscribe`.
+    async fn subscribe(&self, subscribing: &mut Subscribing) -> Result<(), Veto> {
+        let _ = subscribing;
+        Ok(())
+    }
+
+    /// A client is about to publish a message, over its WebSocket or the client HTTP API.
+    async fn publish(&self, publishing: &mut Publishing) -> Result<(), Veto> {
+        let _ = publishing;
+        Ok(())
+    }
+}
+
+/// A hook's refusal, for the client to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Veto {
+    code: Code,
+    message: Cow<'static, str>,
+}
+
+impl Veto {
+    /// A refusal with one of the protocol's codes, or with one of the host's own
+    /// ([`Code::Custom`]).
+    ///
+    /// Mind what clients do upon a code: the official one gives a channel up whose subscribe is
+    /// refused, whatever the code.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The code that the client gets.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The message that the client gets.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Veto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Veto {}
+
+impl From<Veto> for ProtocolError {
+    fn from(veto: Veto) -> Self {
+        Self::new(veto.code, veto.message)
+    }
+}
+
+/// The host's hooks, asked within bounds.
+#[derive(Debug)]
+pub(crate) struct Host {
+    hooks: Box<dyn Hooks>,
+    timeout: Duration,
+}
+
+impl Host {
+    pub(super) fn new(hooks: Box<dyn Hooks>, timeout: Duration) -> Self {
+        Self { hooks, timeout }
+    }
+
+    pub(super) async fn connect(&self, connecting: &mut Connecting) -> Result<(), ProtocolError> {
+        self.ask("connect", |hooks| hooks.connect(connecting)).await
+    }
+
+    pub(super) async fn subscribe(
+        &self,
+        subscribing: &mut Subscribing,
+    ) -> Result<(), ProtocolError> {
+        self.ask("subscribe", |hooks| hooks.subscribe(subscribing)).await
+    }
+
+    pub(super) async fn publish(&self, publishing: &mut Publishing) -> Result<(), ProtocolError> {
+        self.ask("publish", |hooks| hooks.publish(publishing)).await
+    }
+
+    async fn ask<'a, F>(
+        &'a self,
+        hook: &'static str,
+        call: impl FnOnce(&'a dyn Hooks) -> F,
+    ) -> Result<(), ProtocolError>
+    where
+        F: Future<Output = Result<(), Veto>> + Unpin,
+    {
+        match tokio::time::timeout(self.timeout, guarded(|| call(&*self.hooks))).await {
+            Ok(Ok(verdict)) => return verdict.map_err(ProtocolError::from),
+            Ok(Err(_)) => tracing::error!(hook, "a hook panicked, which refuses what it was asked"),
+            Err(_) => {
+                tracing::error!(hook, timeout = ?self.timeout, "a hook took too long, which refuses what it was asked");
+            }
+        }
+        let message = "the server could not decide about this; try again later";
+        Err(ProtocolError::new(Code::Unavailable, message))
+    }
+}
+
+/// Checks a user id that a hook puts into place (protocol section 2).
+fn checked_uid(uid: Option<&str>) -> Result<(), ProtocolError> {
+    match uid {
+        Some("") => Err(invalid("a uid must not be empty")),
+        Some(uid) if names::longer_than(uid, names::MAX_UID_CHARS) => {
+            Err(invalid("a uid must have at most 128 characters"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The JSON text of user metadata that a hook puts into place; a null is none.
+fn checked_umd(umd: &(impl serde::Serialize + ?Sized)) -> Result<Option<Bytes>, ProtocolError> {
+    let text = json_text(umd)?;
+    if text.len() > names::MAX_UMD_BYTES {
+        return Err(invalid("umd must be at most 1,024 bytes of JSON"));
+    }
+    Ok((text != "null").then(|| text.into()))
+}
+
+fn json_text(value: &(impl serde::Serialize + ?Sized)) -> Result<String, ProtocolError> {
+    serde_json::to_string(value).map_err(|error| invalid(format!("the value is no JSON: {error}")))
+}
+
+/// JSON text as it is, without the white space around it.
+fn checked_json(text: String) -> Result<String, ProtocolError> {
+    let raw = RawValue::from_string(text);
+    raw.map(|raw| raw.get().to_owned())
+        .map_err(|error| invalid(format!("the text is no JSON: {error}")))
+}
+
+fn umd_text(meta: &Meta) -> Option<&str> {
+    // What is kept was read as text, or written as such.
+    meta.umd.as_deref().and_then(|umd| std::str::from_utf8(umd).ok())
+}
+
+fn invalid(message: impl Into<Cow<'static, str>>) -> ProtocolError {
+    ProtocolError::new(Code::InvalidMessage, message)
+}
