@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -29,7 +30,18 @@ impl Client {
     }
 
     pub async fn connect_to(url: &str) -> Self {
-        let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+        Self::connect_as(url.into_client_request().unwrap()).await
+    }
+
+    /// Connects with a header of its own.
+    pub async fn connect_with(url: &str, header: &'static str, value: &str) -> Self {
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert(header, value.parse().unwrap());
+        Self::connect_as(request).await
+    }
+
+    async fn connect_as(request: tungstenite::handshake::client::Request) -> Self {
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
         let mut client = Self { socket, id: String::new(), secret: String::new() };
         let welcome = client.next().await;
         assert_eq!(welcome["event"], "hotsock.connected");

@@ -9,6 +9,7 @@ mod client_api;
 mod connecting;
 mod control;
 mod events;
+mod hooks;
 mod limits;
 mod messaging;
 mod mounting;

@@ -18,6 +18,7 @@ use guard::guarded;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a host lets clients do beyond what their tokens permit or deny; see
@@ -82,6 +83,22 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     async fn publish(&self, publishing: &mut Publishing) -> Result<(), Veto> {
         let _ = publishing;
         Ok(())
+    }
+}
+
+/// For hooks that the host keeps a handle of.
+#[async_trait]
+impl<H: Hooks + ?Sized> Hooks for Arc<H> {
+    async fn connect(&self, connecting: &mut Connecting) -> Result<(), Veto> {
+        (**self).connect(connecting).await
+    }
+
+    async fn subscribe(&self, subscribing: &mut Subscribing) -> Result<(), Veto> {
+        (**self).subscribe(subscribing).await
+    }
+
+    async fn publish(&self, publishing: &mut Publishing) -> Result<(), Veto> {
+        (**self).publish(publishing).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The session on a virtual clock: what clients send, what they are told, nothing in between.
 
 mod aliases;
+mod asking;
 mod control;
 mod lifetime;
 mod pace;
@@ -63,7 +64,12 @@ struct Client {
     recovery: Option<Recovery>,
     /// Whether presence channels have no room.
     full: bool,
+    /// What the host answers when it is asked about a subscribe.
+    host: Option<Host>,
+    asked: Vec<SubscribeQuestion>,
 }
+
+type Host = fn(&SubscribeQuestion) -> Result<Meta, ProtocolError>;
 
 /// A publish that the session allowed.
 #[derive(Debug, PartialEq)]
@@ -87,10 +93,23 @@ impl Client {
     }
 
     fn connect_raw(claims: &Value, timers: TimerSettings) -> Self {
-        Self::connect_paced(claims, timers, None)
+        Self::connect_with(claims, timers, None, None)
     }
 
     fn connect_paced(claims: &Value, timers: TimerSettings, rate: Option<MessageRate>) -> Self {
+        Self::connect_with(claims, timers, rate, None)
+    }
+
+    fn connect_asking(claims: &Value, timers: TimerSettings, host: Option<Host>) -> Self {
+        Self::connect_with(claims, timers, None, host)
+    }
+
+    fn connect_with(
+        claims: &Value,
+        timers: TimerSettings,
+        rate: Option<MessageRate>,
+        host: Option<Host>,
+    ) -> Self {
         let key = VerifyingKey::hmac(Algorithm::HS256, SECRET).unwrap();
         let verifier = Arc::new(Verifier::new(vec![key], Vec::new(), None, Duration::ZERO));
         let now = Now { wall: Timestamp::from_unix_seconds(START), steady: Duration::ZERO };
@@ -100,7 +119,7 @@ impl Client {
             timers,
             max_subscriptions: 3,
             message_rate: rate,
-            asks_host: false,
+            asks_host: host.is_some(),
         };
         let mut client = Self {
             session: Session::new(
@@ -121,6 +140,8 @@ impl Client {
             registrations: 0,
             recovery: None,
             full: false,
+            host,
+            asked: Vec::new(),
         };
         for action in client.session.start("secret-1".into(), now) {
             client.perform(action);
@@ -219,6 +240,16 @@ impl Client {
                     self.spent.insert(token);
                 }
                 let action = self.session.token_used(fresh);
+                self.perform(action);
+            }
+            Action::AskHost(question) => {
+                let answer = self.host.expect("the session has a host")(&question);
+                self.asked.push(question);
+                let action = self.session.host_answered(answer);
+                self.perform(action);
+            }
+            Action::AutoSubscribe(channel) => {
+                let action = self.session.auto_subscribe(&channel);
                 self.perform(action);
             }
             Action::UpdateUmd(update) => {
