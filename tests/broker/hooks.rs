@@ -69,7 +69,7 @@ impl Hooks for Host {
             subscribing.set_uid(Some("mask")).unwrap();
             subscribing.set_umd(&1).unwrap();
         }
-        self.obey(&subscribing.channel().to_owned()).await
+        self.obey(subscribing.channel()).await
     }
 
     async fn publish(&self, publishing: &mut Publishing) -> Result<(), Veto> {
@@ -95,7 +95,7 @@ impl Hooks for Host {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Ok(())
             }
-            other => self.obey(&other.to_owned()).await,
+            other => self.obey(other).await,
         }
     }
 }

@@ -69,7 +69,7 @@ fn the_host_is_asked_last() {
 #[test]
 fn a_subscription_shows_the_user_that_the_host_says() {
     let mut client = jim(nobody);
-    assert_eq!(client.subscribe("a")["meta"], json!({"uid": null, "umd": null}));
+    assert_eq!(client.subscribe("a")["meta"]["uid"], json!(null));
     let presence = json!({"event": "hotsock.subscribe", "channel": "presence.a"});
     assert_eq!(client.code(&presence), "PRESENCE_CHANNEL_USER_ID_REQUIRED");
 }
