@@ -41,9 +41,9 @@ use std::time::Duration;
 /// - **They can be cancelled.** Where the client goes away, or time is up, the method's future is
 ///   dropped at the `.await` where it is. What must not be cut in two belongs in a task.
 ///
-/// The host's own calls and requests of the server API are not asked about, nor are reactions,
-/// channel storage and changes of metadata. Of what is scheduled a hook is asked when it is
-/// accepted.
+/// The host's own calls and requests of the server API, for one message or many, are not asked
+/// about, nor are reactions, channel storage and changes of metadata. Of what is scheduled a hook
+/// is asked when it is accepted, and not again when it is due.
 ///
 /// ```
 /// use fanfare::{Code, Hooks, Publishing, Veto, async_trait};
