@@ -63,7 +63,6 @@ pub(crate) enum ReactGrant {
 }
 
 /// What may be done with one key of a channel's storage.
-#[allow(dead_code)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StorageGrants {
     pub(crate) get: bool,

@@ -33,7 +33,7 @@ pub use claims::{Claims, SignError};
 pub use key::{KeyError, VerifyingKey};
 pub use signing::SigningKey;
 
-pub(crate) use grants::{Decision, Grants, MessageGrants, ReactGrant};
+pub(crate) use grants::{Decision, Grants, MessageGrants, ReactGrant, StorageGrants};
 pub(crate) use permissions::Permissions;
 pub(crate) use revocations::{MAX_REVOCATIONS, Revocations};
 pub(crate) use token::{Scope, Token, TokenIdentity};

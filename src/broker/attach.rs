@@ -4,6 +4,7 @@
 use super::channel::Joined;
 use super::connection::{Connection, Wait};
 use super::core::Core;
+use super::entries::Shown;
 use super::subscribers::{Phase, Registration};
 use crate::protocol::event::{Event, Subscribed};
 use crate::protocol::names;
@@ -46,6 +47,7 @@ impl Core {
     /// As [`join`](Self::join), with what comes between the confirmation and the live messages.
     async fn attach(self: Arc<Self>, connection: Arc<Connection>, mut join: Join) {
         let observer = join.observer.take();
+        let observes = observer.is_some();
         let registration = registration(&connection, join.counted, observer, Phase::Held);
         let Some((held, start)) = self.hold(&connection, &mut join, &registration).await else {
             return;
@@ -63,10 +65,22 @@ impl Core {
         if !held.confirm(&connection, confirmation, start) {
             return;
         }
+        let mut shown = Shown::new();
+        if observes {
+            let Ok(all) = self.show_entries(&registration, &channel).await else {
+                connection.mailbox().close(CloseReason::StorageFault);
+                return;
+            };
+            shown = all;
+        }
         if let Some(missed) = missed {
             self.replay(&registration, missed).await;
         }
-        connection.mailbox().release(&registration, |_| true);
+        // What was shown includes the updates up to its last write.
+        connection.mailbox().release(&registration, |gathered| {
+            let last = gathered.key.as_ref().and_then(|key| shown.get(&**key));
+            last.is_none_or(|last| gathered.id > *last)
+        });
         // Many lists of members may be more than a mailbox holds.
         connection.mailbox().relieved().await;
     }

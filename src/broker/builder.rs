@@ -48,6 +48,7 @@ pub struct BrokerBuilder {
     max_server_body: usize,
     reactions: ReactionLimits,
     event_capacity: usize,
+    max_storage_keys: usize,
 }
 
 /// Shows no keys.
@@ -81,6 +82,7 @@ impl BrokerBuilder {
             max_server_body: 4 << 20,
             reactions: ReactionLimits::default(),
             event_capacity: 1_024,
+            max_storage_keys: 10_000,
         }
     }
 
@@ -184,6 +186,13 @@ impl BrokerBuilder {
     /// publishers wait.
     pub fn max_unstored_bytes(mut self, bytes: usize) -> Self {
         self.waiting_budget = bytes;
+        self
+    }
+
+    /// How many keys one channel's storage may have; 10,000 by default. A set of one more is
+    /// refused; where storage has more already, they stay (protocol section 7.3).
+    pub fn max_storage_keys(mut self, number: usize) -> Self {
+        self.max_storage_keys = number;
         self
     }
 
@@ -303,6 +312,7 @@ impl BrokerBuilder {
                 max_client_body: self.max_client_body,
                 max_server_body: self.max_server_body,
                 reactions: self.reactions,
+                max_storage_keys: self.max_storage_keys,
             },
             hub: Arc::new(hub),
             storage,

@@ -355,7 +355,6 @@ impl State {
         (joined, self.published)
     }
 
-    #[allow(dead_code)]
     /// Whether nothing is on its way.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && !self.delivering

@@ -94,6 +94,11 @@ impl Connection {
         &self.id
     }
 
+    /// Tells the client of failure alone; `written` is the channel as it wrote it.
+    pub(super) fn hears_of_failure(&self, written: &str) -> Settle {
+        Settle::Connection { mailbox: Arc::clone(&self.mailbox), written: written.into() }
+    }
+
     /// Compares a secret in time that does not depend on where it differs.
     pub(crate) fn has_secret(&self, secret: &str) -> bool {
         super::secrets::equal(&self.secret, secret)
@@ -130,6 +135,8 @@ impl Core {
             }
             Action::React(request) => Some(self.react_for(connection, request)),
             Action::Publish(request) => self.publish_asking(connection, request),
+            Action::SetEntry(request) => self.set_entry_for(connection, &request),
+            Action::GetEntry(request) => Some(self.get_entry_for(connection, request)),
             Action::AskHost(question) => Some(Box::pin(
                 Arc::clone(self).ask_about_subscribe(Arc::clone(connection), question),
             )),
@@ -181,8 +188,7 @@ impl Core {
         connection: &Arc<Connection>,
         request: PublishRequest<'_>,
     ) -> Option<Wait> {
-        let mailbox = Arc::clone(&connection.mailbox);
-        let told = Settle::Connection { mailbox, written: request.written.as_ref().into() };
+        let told = connection.hears_of_failure(&request.written);
         let (draft, settle) = match request.due {
             Some(due) => {
                 match self.book(&request.channel, due, &Task::of_client(&connection.id, &request)) {
@@ -203,7 +209,11 @@ impl Core {
                 (draft, settle)
             }
         };
-        let channel = request.channel;
+        self.send(request.channel, draft, settle)
+    }
+
+    /// Puts something into a channel's order, at once where there is room for it.
+    pub(super) fn send(&self, channel: Arc<str>, draft: Draft, settle: Settle) -> Option<Wait> {
         if let Some(permit) = self.hub.try_reserve(draft.size()) {
             self.hub.publish(&channel, draft.outgoing(settle, permit));
             return None;

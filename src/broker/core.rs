@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) max_client_body: usize,
     pub(crate) max_server_body: usize,
     pub(crate) reactions: ReactionLimits,
+    /// Of one channel's storage.
+    pub(crate) max_storage_keys: usize,
 }
 
 pub(crate) struct Core {

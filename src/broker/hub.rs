@@ -162,7 +162,6 @@ impl Hub {
         id
     }
 
-    #[allow(dead_code)]
     /// Waits until all that was published on a channel before has been stored and delivered, or
     /// given up.
     pub(crate) async fn barrier(self: &Arc<Self>, channel: &Arc<str>) {

@@ -58,7 +58,6 @@ struct State {
 }
 
 /// A frame that came for a held registration.
-#[allow(dead_code)]
 #[derive(Debug)]
 pub(crate) struct Gathered {
     /// Its place in the channel's order.

@@ -44,7 +44,7 @@ pub struct Message {
 
 /// When a message is to be published, where not at once.
 #[derive(Debug)]
-enum Due {
+pub(super) enum Due {
     At(Timestamp),
     Local { expression: String, zone: Option<String> },
 }
@@ -191,7 +191,7 @@ impl Message {
 }
 
 impl Due {
-    fn resolve(self, now: Timestamp) -> Result<Timestamp, ProtocolError> {
+    pub(super) fn resolve(self, now: Timestamp) -> Result<Timestamp, ProtocolError> {
         let due = match self {
             Self::At(due) => due,
             Self::Local { expression, zone } => schedule::resolve(&expression, zone.as_deref())?,

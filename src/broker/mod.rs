@@ -9,6 +9,8 @@ mod connection;
 mod connections;
 mod control;
 mod core;
+mod entries;
+mod entry;
 mod error;
 mod events;
 mod frame_queue;
@@ -41,6 +43,7 @@ mod tests;
 mod umd;
 
 pub use builder::BrokerBuilder;
+pub use entry::{ChannelEntry, EntryQuery, EntryUpdate, EntryUpdated};
 pub use error::{BuildError, Error};
 pub use events::{
     ChannelEvent, ConnectionEvent, Event, EventKind, EventMetadata, EventStream, Lagged,
@@ -58,6 +61,7 @@ pub use stats::Stats;
 
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};
+pub(crate) use entry::SET as ENTRY_SET;
 pub(crate) use frame_queue::FrameQueue;
 pub(crate) use listed::{DEFAULT_LIMIT, MAX_LIMIT};
 pub(crate) use listing::ListRequest;
@@ -256,6 +260,63 @@ impl Broker {
     /// Fails where the channel's name is invalid or the storage fails.
     pub async fn history(&self, channel: &str, query: HistoryQuery) -> Result<History, Error> {
         history::read(&self.core, channel, query).await.map_err(Error::from)
+    }
+
+    /// Sets or clears a value of a channel's storage as the server (protocol section 7.3): no
+    /// permission is needed, and the value's `uid` and `umd` are null. It is in storage, and its
+    /// observers have been told where it changed, when this returns; one that is scheduled is in
+    /// storage as such.
+    ///
+    /// ```
+    /// use fanfare::{Algorithm, Broker, EntryQuery, EntryUpdate, MemoryStorage, VerifyingKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = Broker::builder()
+    /// #     .verifying_key(VerifyingKey::hmac(Algorithm::HS256, &[0; 32])?)
+    /// #     .storage(MemoryStorage::new())
+    /// #     .build()
+    /// #     .await?;
+    /// broker.set_entry(EntryUpdate::new("match.7", "score").data(&[2, 1])).await?;
+    /// let score = broker.entry("match.7", "score").await?.expect("was set just now");
+    /// assert_eq!(score.data, "[2,1]");
+    ///
+    /// broker.set_entry(EntryUpdate::new("match.7", "score")).await?;
+    /// assert!(broker.entries("match.7", EntryQuery::default()).await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`publish`](Self::publish) does, and where the channel has as many keys as it may
+    /// have ([`BrokerBuilder::max_storage_keys`]); nothing was changed then.
+    pub async fn set_entry(&self, update: EntryUpdate) -> Result<EntryUpdated, Error> {
+        self.core.update_entry(update).await.map_err(Error::from)
+    }
+
+    /// A value of a channel's storage, which includes all that was set before. `None` where there
+    /// is none, or none any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a name is invalid or the storage fails.
+    pub async fn entry(&self, channel: &str, key: &str) -> Result<Option<ChannelEntry>, Error> {
+        self.core.entry(channel, key).await.map_err(Error::from)
+    }
+
+    /// A page of a channel's storage, in the order of the keys' bytes. It is short only at the
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the channel's name is invalid or the storage fails.
+    pub async fn entries(
+        &self,
+        channel: &str,
+        query: EntryQuery,
+    ) -> Result<Vec<ChannelEntry>, Error> {
+        self.core.entries(channel, query).await.map_err(Error::from)
     }
 
     /// Who is on a channel; zero for one that was never used.

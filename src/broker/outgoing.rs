@@ -36,7 +36,6 @@ pub(crate) struct Draft {
     pub(crate) announcement: Option<Box<Announcement>>,
 }
 
-#[allow(dead_code)]
 /// Which subscribers of the channel get it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -181,7 +180,6 @@ fn join_context(id: MessageId, notes: &[u8]) -> Bytes {
 }
 
 /// The id of an entry's last write, and the notes; `None` where another program wrote it.
-#[allow(dead_code)]
 pub(crate) fn split_context(context: &Bytes) -> Option<(MessageId, Bytes)> {
     let id = std::str::from_utf8(context.get(..MessageId::TEXT_LEN)?).ok()?.parse().ok()?;
     Some((id, context.slice(MessageId::TEXT_LEN..)))
@@ -205,7 +203,6 @@ impl Draft {
         Self::message(frame, event, None, retention)
     }
 
-    #[allow(dead_code)]
     /// Nothing, in its place: whoever waits for it to be settled has waited for all before it.
     pub(crate) fn barrier() -> Self {
         Self {

@@ -51,6 +51,11 @@ impl Begun {
         Self { channel, event: event.into(), schedule: None, pending }
     }
 
+    pub(super) fn scheduled(mut self, schedule: Option<MessageId>) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
     /// What became of it, once it is in storage where it has to be.
     pub(crate) async fn published(self) -> Result<Published, ProtocolError> {
         let settled = self.pending.settled().await.map_err(Refusal::to_error)?;

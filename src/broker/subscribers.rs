@@ -73,6 +73,12 @@ impl Registration {
         *self.observer.lock() = observer;
     }
 
+    /// Whether it observes a key of its channel's storage.
+    pub(super) fn observes(&self, channel: &str, key: &str) -> bool {
+        let observer = self.observer.lock().clone();
+        observer.is_some_and(|observer| observer.observes(channel, key, &mut None))
+    }
+
     /// To be asked under the mailbox's lock.
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {

@@ -2,7 +2,7 @@
 
 use super::answer::Accepted;
 use super::body::Body;
-use super::{BoxError, answer, request};
+use super::{BoxError, answer, entries, request};
 use crate::broker::{Connection, Core, ListRequest, Refusal, Task, Trigger};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
@@ -19,6 +19,9 @@ pub(super) enum Operation {
     PublishMessage,
     GetChannelInfo,
     UmdUpdate,
+    ChannelStorageGet,
+    ChannelStorageSet,
+    ChannelStorageList,
 }
 
 impl Operation {
@@ -29,6 +32,9 @@ impl Operation {
             "publishMessage" => Some(Self::PublishMessage),
             "getChannelInfo" => Some(Self::GetChannelInfo),
             "umdUpdate" => Some(Self::UmdUpdate),
+            "channelStorageGet" => Some(Self::ChannelStorageGet),
+            "channelStorageSet" => Some(Self::ChannelStorageSet),
+            "channelStorageList" => Some(Self::ChannelStorageList),
             _ => None,
         }
     }
@@ -53,6 +59,9 @@ where
         Operation::PublishMessage => publish_message(core, &connection, &fields).await,
         Operation::GetChannelInfo => get_channel_info(core, &connection, &fields),
         Operation::UmdUpdate => update_umd(core, &connection, &fields).await,
+        Operation::ChannelStorageGet => entries::get(core, &connection, &fields).await,
+        Operation::ChannelStorageSet => entries::set(core, &connection, &fields).await,
+        Operation::ChannelStorageList => entries::list(core, &connection, &fields).await,
     }
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod client_api;
 mod cors;
+mod entries;
 mod publish;
 mod request;
 mod router;

@@ -3,7 +3,8 @@
 
 use super::answer::{self, Accepted};
 use super::body::Body;
-use crate::broker::{Begun, Core, HostReaction, Message, Published, Trigger};
+use super::entries;
+use crate::broker::{Begun, Core, ENTRY_SET, HostReaction, Message, Published, Trigger};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::write_error;
 use crate::protocol::fields::{Field, Fields};
@@ -66,6 +67,10 @@ async fn begin(core: &Core, fields: &Fields<'_>) -> Result<Started, ProtocolErro
     if event == REACTION {
         let begun = begin_reaction(core, fields, &channel).await?;
         return Ok(Started { begun, tells_id });
+    }
+    if event == ENTRY_SET {
+        let begun = core.begin_entry(entries::update(fields, &channel)?).await?;
+        return Ok(Started { begun, tells_id: false });
     }
     let begun = core.begin(message(fields, &channel, &event)?).await?;
     Ok(Started { begun, tells_id })
@@ -167,7 +172,7 @@ fn answer_all(results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
 
 fn message(fields: &Fields<'_>, channel: &str, event: &str) -> Result<Message, ProtocolError> {
     let mut message = Message::new(channel, event)
-        .store(store(fields)?)
+        .store(store(fields)?.unwrap_or(StoreFor::Seconds(0)))
         .trigger(Trigger::ServerHttp)
         .emit_pub_sub_event(fields.flag(Field::EmitPubSubEvent)?);
     if let Some(data) = fields.raw(Field::Data) {
@@ -183,14 +188,15 @@ fn message(fields: &Fields<'_>, channel: &str, event: &str) -> Result<Message, P
     Ok(message)
 }
 
-fn store(fields: &Fields<'_>) -> Result<StoreFor, ProtocolError> {
+/// The field `store`; `None` where it is absent.
+pub(super) fn store(fields: &Fields<'_>) -> Result<Option<StoreFor>, ProtocolError> {
     match fields.integer(Field::Store)? {
-        None => Ok(StoreFor::Seconds(0)),
-        Some(-1) => Ok(StoreFor::Forever),
+        None => Ok(None),
+        Some(-1) => Ok(Some(StoreFor::Forever)),
         Some(seconds) => {
             // What is negative becomes too much, and is refused as such.
             let store = StoreFor::Seconds(u64::try_from(seconds).unwrap_or(u64::MAX));
-            store.check().map(|()| store)
+            store.check().map(|()| Some(store))
         }
     }
 }

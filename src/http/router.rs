@@ -2,13 +2,14 @@
 
 use super::admin::{self, Resource};
 use super::body::Body;
-use super::{BoxError, answer, client_api, cors, server_api};
+use super::{BoxError, answer, client_api, cors, entries, server_api};
 use crate::broker::Core;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::websocket;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A path that exists.
@@ -19,6 +20,8 @@ enum Route<'p> {
     Publish,
     /// With the channel's name, still percent-encoded.
     ChannelInfo(&'p str),
+    /// With the channel's name, still percent-encoded.
+    ChannelStorage(&'p str),
     /// With the schedule's id.
     Schedule(&'p str),
     Control(Resource<'p>),
@@ -39,13 +42,19 @@ impl<'p> Route<'p> {
             return Some(Self::Control(resource));
         }
         let name = path.strip_prefix("/channels/")?;
+        if let Some(name) = name.strip_suffix("/storage") {
+            let is_name = !name.is_empty() && !name.contains('/');
+            return is_name.then_some(Self::ChannelStorage(name));
+        }
         (!name.is_empty() && !name.contains('/')).then_some(Self::ChannelInfo(name))
     }
 
     /// The methods that it answers, as the header `Allow` lists them.
     fn allowed(&self) -> &'static str {
         match self {
-            Self::Connect | Self::ClientModule | Self::ChannelInfo(_) => "GET",
+            Self::Connect | Self::ClientModule | Self::ChannelInfo(_) | Self::ChannelStorage(_) => {
+                "GET"
+            }
             Self::Publish => "POST",
             Self::Schedule(_) => "DELETE",
             Self::Control(resource) => resource.allowed(),
@@ -76,6 +85,7 @@ where
         Route::Control(resource) => admin::perform(core, resource, request).await,
         Route::Publish => server_api::publish(core, request).await,
         Route::ChannelInfo(name) => channel_info(core, &request, name),
+        Route::ChannelStorage(name) => channel_storage(core, request, name).await,
         Route::Schedule(id) => match server_api::authenticate(core, request.headers()) {
             Ok(()) => server_api::cancel_schedule(core, id).await,
             Err(error) => Err(error),
@@ -116,10 +126,22 @@ fn channel_info<B>(
     name: &str,
 ) -> Result<Response<Body>, ProtocolError> {
     server_api::authenticate(core, request.headers())?;
-    let name = percent_decode_str(name).decode_utf8().map_err(|_| {
-        ProtocolError::new(Code::InvalidChannelName, "the channel name must be UTF-8")
-    })?;
-    server_api::channel_info(core, &name)
+    server_api::channel_info(core, &decoded(name)?)
+}
+
+async fn channel_storage<B>(
+    core: &Core,
+    request: Request<B>,
+    name: &str,
+) -> Result<Response<Body>, ProtocolError> {
+    server_api::authenticate(core, request.headers())?;
+    entries::list_all(core, &decoded(name)?, request.uri().query()).await
+}
+
+fn decoded(name: &str) -> Result<Cow<'_, str>, ProtocolError> {
+    percent_decode_str(name)
+        .decode_utf8()
+        .map_err(|_| ProtocolError::new(Code::InvalidChannelName, "the channel name must be UTF-8"))
 }
 
 fn client_module() -> Response<Body> {

@@ -55,6 +55,8 @@ fields! {
     Reaction "reaction",
     Action "action",
     Umd "umd",
+    Key "key",
+    Keys "keys",
 }
 
 /// The known fields of one object. Of a repeated name the last counts, as in JavaScript; unknown

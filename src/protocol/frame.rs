@@ -99,7 +99,6 @@ impl UnstampedFrame {
         Self { buffer, start, data, has_id: true }
     }
 
-    #[allow(dead_code)]
     /// A frame of the JSON that `write` appends, which shows no id: it only has its place among
     /// those that do.
     pub(crate) fn without_id(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {

@@ -1,5 +1,6 @@
 //! The wire contract: names, fields, events, error codes, frames. Pure.
 
+pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod fields;

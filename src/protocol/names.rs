@@ -45,6 +45,20 @@ pub(crate) fn check_event(name: &str) -> Result<(), ProtocolError> {
     Err(ProtocolError::new(Code::InvalidEventName, format!("the event name {problem}")))
 }
 
+/// Checks a key of a channel's storage.
+pub(crate) fn check_key(key: &str) -> Result<(), ProtocolError> {
+    let problem = if key.is_empty() {
+        "must not be empty"
+    } else if longer_than(key, MAX_KEY_CHARS) {
+        "must have at most 128 characters"
+    } else if key.contains(|c: char| matches!(c, '*' | '#' | ',') || c.is_whitespace()) {
+        "must not contain '*', '#', ',' or white space"
+    } else {
+        return Ok(());
+    };
+    Err(ProtocolError::new(Code::InvalidStorageKey, format!("the storage key {problem}")))
+}
+
 /// Whether a text can be a reaction.
 pub(crate) fn is_reaction(text: &str) -> bool {
     (1..=100).contains(&text.len()) && !text.trim().is_empty() && !text.contains('#')
@@ -71,6 +85,16 @@ mod tests {
         }
         for bad in ["", "a*", "#a", "a,b", "a b", "a\u{a0}b", "a\n", &"ä".repeat(257)] {
             assert_eq!(check_channel(bad).unwrap_err().code, Code::InvalidChannelName, "{bad}");
+        }
+    }
+
+    #[test]
+    fn section_2_storage_keys() {
+        for good in ["k", "a.b-c", &"ä".repeat(128)] {
+            assert!(check_key(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a*", "#a", "a,b", "a b", &"ä".repeat(129)] {
+            assert_eq!(check_key(bad).unwrap_err().code, Code::InvalidStorageKey, "{bad}");
         }
     }
 

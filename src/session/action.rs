@@ -1,6 +1,7 @@
 //! What a session wants done.
 
 use super::reaction::ReactionRequest;
+use super::storage::{GetRequest, SetRequest};
 use super::umd::UmdUpdate;
 use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
@@ -39,6 +40,10 @@ pub(crate) enum Action<'a, R = ()> {
     Publish(PublishRequest<'a>),
     /// Change the user's metadata.
     UpdateUmd(UmdUpdate),
+    /// Set a value of a channel's storage.
+    SetEntry(SetRequest<'a>),
+    /// Read a value of a channel's storage, and say it.
+    GetEntry(GetRequest<'a>),
     /// Close the connection.
     Close(CloseReason),
 }

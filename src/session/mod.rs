@@ -26,6 +26,7 @@ mod info;
 mod pace;
 mod publish;
 mod reaction;
+mod storage;
 mod subscribe;
 mod subscription;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub(crate) use publish::check_data_size;
 pub(crate) use reaction::{
     REACTION, Reacting, ReactionAction, ReactionRequest, check_reaction, message_id, reaction_data,
 };
+pub(crate) use storage::{GetRequest, SetRequest, StorageScope, is_clearing, required_key};
 pub(crate) use subscribe::{single_use, used_before};
 pub(crate) use timers::TimerSettings;
 pub(crate) use umd::UmdUpdate;
@@ -198,6 +200,8 @@ impl<R> Session<R> {
             "unsubscribe" => self.unsubscribe(channel.as_deref()),
             "umdUpdate" => self.umd_update(now, fields, channel.as_deref()).map(Action::UpdateUmd),
             "messageReaction" => self.react(fields, channel.as_deref()).map(Action::React),
+            "channelStorageSet" => self.set_entry(now, fields).map(Action::SetEntry),
+            "channelStorageGet" => self.get_entry(fields).map(Action::GetEntry),
             "ping" => Ok(Action::Reply(Event::Pong)),
             "pong" => Ok(Action::None),
             "heartbeat" => {

@@ -20,4 +20,5 @@ mod scheduling;
 mod server;
 mod server_api;
 mod stats;
+mod storage;
 mod token;

@@ -5,7 +5,6 @@
 //! wait for the next. So a schedule is carried out once, however often that is tried, and
 //! survives what the storage survives.
 
-mod entry;
 mod payload;
 mod plan;
 mod waiting;
@@ -14,14 +13,15 @@ pub(crate) use payload::{Deed, Task};
 pub use waiting::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 
 use super::core::Core;
+use super::entries::Setting;
 use super::events::Origin;
 use super::hub::next_id;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::{Pending, deduplication};
+use crate::protocol::entry::meta;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
 use crate::protocol::frame::UnstampedFrame;
-use crate::protocol::json;
 use crate::session::PublishRequest;
 use fanfare_storage::{Author, MessageId, Timestamp};
 use parking_lot::Mutex;
@@ -146,7 +146,7 @@ impl Task {
                     let origin = || Origin { sender, connection_id: None, trigger: None };
                     announcement = core.hub.announcer().message(channel, &event, origin);
                 }
-                let meta = self.author.as_ref().map(meta);
+                let meta = self.author.as_ref().map(|author| meta(Some(author)));
                 let data = data.as_bytes();
                 let frame = UnstampedFrame::message(channel, &event, data, meta.as_deref());
                 let deduplication = key.map(|key| deduplication(key, now));
@@ -156,13 +156,9 @@ impl Task {
                 (frame, Audience::AllBut(except), change)
             }
             Deed::SetEntry { key, value } => {
-                let meta = meta(self.author.as_ref().unwrap_or(&Author::default()));
-                let frame = UnstampedFrame::without_id(128, |out| {
-                    entry::updated(out, channel, &key, value.as_deref(), &meta);
-                });
-                let audience = Audience::Observers(Arc::from(&*key));
-                let set = entry::set(key, value, self.author, retention, self.emit);
-                (frame, audience, Change::SetEntry(set))
+                let (author, emit) = (self.author, self.emit);
+                let setting = Setting { key, value, author, retention, emit };
+                return setting.draft(channel, core.settings.max_storage_keys, Some(id));
             }
         };
         let write = Some(PendingWrite { change, fulfils: Some(id) });
@@ -173,12 +169,6 @@ impl Task {
 fn sender(author: Option<&Author>) -> Meta {
     let uid = author.and_then(|author| author.uid.as_deref()).map(Arc::from);
     Meta { uid, umd: author.and_then(|author| author.umd.clone()) }
-}
-
-fn meta(author: &Author) -> Vec<u8> {
-    let mut meta = Vec::with_capacity(64);
-    json::meta(&mut meta, author.uid.as_deref(), author.umd.as_deref());
-    meta
 }
 
 /// Carries out what is due, for as long as anybody holds the broker.

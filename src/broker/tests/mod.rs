@@ -4,6 +4,7 @@ mod control;
 mod crowd;
 mod delivery;
 mod ending;
+mod entries;
 mod faulty;
 mod held;
 mod order;

@@ -8,6 +8,7 @@ mod pace;
 mod publishing;
 mod reacting;
 mod scheduling;
+mod storage;
 mod subscribing;
 mod umd;
 
@@ -19,6 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_storage::{MessageId, TokenUse};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use storage::Set;
 
 const SECRET: &[u8] = b"a secret for tests of at least 64 bytes, so that it fits HS512 too";
 const START: u64 = 1_700_000_000;
@@ -54,6 +56,9 @@ struct Client {
     said: Vec<Value>,
     published: Vec<Published>,
     reactions: Vec<ReactionRequest>,
+    set: Vec<Set>,
+    /// Channels and keys whose values are to be read.
+    read: Vec<(String, String)>,
     left: Vec<u32>,
     closed: Option<CloseReason>,
     spent: HashSet<TokenUse>,
@@ -133,6 +138,8 @@ impl Client {
             said: Vec::new(),
             published: Vec::new(),
             reactions: Vec::new(),
+            set: Vec::new(),
+            read: Vec::new(),
             left: Vec::new(),
             closed: None,
             spent: HashSet::new(),
@@ -234,6 +241,17 @@ impl Client {
                 due: request.due,
             }),
             Action::React(request) => self.reactions.push(request),
+            Action::SetEntry(request) => self.set.push(Set {
+                channel: request.channel.to_string(),
+                key: request.key.into_owned(),
+                value: request.value.map(str::to_owned),
+                uid: request.meta.uid.map(|uid| uid.to_string()),
+                store: request.store,
+                due: request.due,
+            }),
+            Action::GetEntry(request) => {
+                self.read.push((request.channel.to_string(), request.key.into_owned()));
+            }
             Action::UseToken(UseToken { token, spend }) => {
                 let fresh = !self.spent.contains(&token);
                 if spend {

@@ -1,0 +1,313 @@
+//! Channel storage (protocol section 7.3): values by key, which observers are told of.
+//!
+//! A write takes its place in the channel's order, so that observers hear of changes in the order
+//! in which storage has them.
+
+use super::connection::{Connection, Wait};
+use super::core::Core;
+use super::outgoing::{Audience, Change, Draft, PendingWrite, split_context};
+use super::schedule::{Booking, Deed, Task};
+use super::subscribers::Registration;
+use crate::protocol::entry::{EntryText, meta};
+use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Event;
+use crate::protocol::frame::{Frame, UnstampedFrame, text_frame};
+use crate::session::{GetRequest, SetRequest, StorageScope};
+use bytes::Bytes;
+use fanfare_storage::{Author, Entry, EntryQuery, MessageId, Retention, SetEntry};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A value to be set now.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) key: String,
+    /// JSON text; `None` clears.
+    pub(super) value: Option<String>,
+    pub(super) author: Option<Author>,
+    pub(super) retention: Retention,
+    pub(super) emit: bool,
+}
+
+/// The id of the last write of each key that was shown, as far as it is known.
+pub(super) type Shown = HashMap<String, MessageId>;
+
+/// Storage could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unreadable;
+
+/// Items of a page of the client HTTP API.
+const LIST_PAGE: usize = 100;
+/// Entries of one read, with up to 32 KiB each.
+const READ_PAGE: usize = 32;
+
+impl Setting {
+    pub(super) fn draft(self, channel: &str, max_keys: usize, fulfils: Option<MessageId>) -> Draft {
+        let meta = meta(self.author.as_ref());
+        let value = self.value.map(Bytes::from);
+        let shown = EntryText { key: &self.key, value: value.as_deref(), meta: Some(&meta) };
+        let frame = UnstampedFrame::without_id(128, |out| shown.write_updated(out, channel));
+        let audience = Audience::Observers(Arc::from(&*self.key));
+        let set = SetEntry {
+            key: self.key,
+            value,
+            author: self.author,
+            expires_at: match self.retention {
+                Retention::Until(end) => Some(end),
+                // Values can't be kept for no time at all (section 2).
+                Retention::Forever | Retention::None => None,
+            },
+            announce_expiry: self.emit,
+            context: Bytes::new(),
+            max_keys,
+        };
+        Draft {
+            frame,
+            audience,
+            write: Some(PendingWrite { change: Change::SetEntry(set), fulfils }),
+            announcement: None,
+        }
+    }
+}
+
+impl Core {
+    /// What a client sets now.
+    pub(crate) fn entry_draft(&self, request: &SetRequest<'_>) -> Draft {
+        let setting = Setting {
+            key: request.key.clone().into_owned(),
+            value: request.value.map(str::to_owned),
+            author: Some(request.meta.author()),
+            retention: request.store.retention(self.clock.now().wall),
+            emit: request.emit,
+        };
+        setting.draft(&request.channel, self.settings.max_storage_keys, None)
+    }
+
+    /// What a client sets later, where it is to be later.
+    pub(crate) fn book_entry(
+        &self,
+        request: &SetRequest<'_>,
+    ) -> Result<Option<Booking>, ProtocolError> {
+        let Some(due) = request.due else { return Ok(None) };
+        let key = request.key.clone().into_owned();
+        let task = Task {
+            author: Some(request.meta.author()),
+            store: request.store,
+            emit: request.emit,
+            deed: Deed::SetEntry { key, value: request.value.map(str::to_owned) },
+        };
+        self.book(&request.channel, due, &task).map(Some)
+    }
+
+    pub(super) fn set_entry_for(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        request: &SetRequest<'_>,
+    ) -> Option<Wait> {
+        let told = connection.hears_of_failure(&request.written);
+        match self.book_entry(request) {
+            Ok(None) => {
+                let draft = self.entry_draft(request);
+                self.send(Arc::clone(&request.channel), draft, told)
+            }
+            Ok(Some(booking)) => {
+                let settle = booking.settle(told);
+                self.send(Arc::clone(&request.channel), booking.draft, settle)
+            }
+            Err(error) => {
+                let channel = Some((*request.written).into());
+                connection.mailbox().push(Event::Error { channel, error }.to_frame());
+                None
+            }
+        }
+    }
+
+    pub(super) fn get_entry_for(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        request: GetRequest<'_>,
+    ) -> Wait {
+        let (core, connection) = (Arc::clone(self), Arc::clone(connection));
+        let GetRequest { channel, written, key } = request;
+        let (written, key) = (written.into_owned(), key.into_owned());
+        Box::pin(async move {
+            let answer = match core.entry_data(&channel, &key).await {
+                Ok(answer) => text_frame(192, |out| out.extend_from_slice(&answer)),
+                Err(error) => {
+                    let channel = Some(written.into_boxed_str());
+                    Event::Error { channel, error }.to_frame()
+                }
+            };
+            connection.mailbox().push(answer);
+        })
+    }
+
+    /// The value of a key, as a `hotsock.channelStorageData` tells it. It includes what was
+    /// written before.
+    pub(crate) async fn entry_data(
+        &self,
+        channel: &Arc<str>,
+        key: &str,
+    ) -> Result<Vec<u8>, ProtocolError> {
+        let entry = self.current_entry(channel, key).await?;
+        let meta = entry.as_ref().map(|entry| meta(entry.author.as_ref()));
+        let value = entry.as_ref().map(|entry| &*entry.value);
+        let mut out = Vec::new();
+        EntryText { key, value, meta: meta.as_deref() }.write_data(&mut out, channel);
+        Ok(out)
+    }
+
+    /// The value of a key, once what is under way on the channel is in storage.
+    pub(crate) async fn current_entry(
+        &self,
+        channel: &Arc<str>,
+        key: &str,
+    ) -> Result<Option<Entry>, ProtocolError> {
+        self.hub.barrier(channel).await;
+        let now = self.clock.now().wall;
+        self.storage.entry(channel, key, now).await.map_err(|error| unreadable(&error))
+    }
+
+    /// Up to 100 values that the client may get, and that are among `keys` where there are any:
+    /// `{"items":[…]}`, by key.
+    pub(crate) async fn list_entries(
+        &self,
+        scope: &StorageScope,
+        keys: Option<Vec<String>>,
+        after: Option<String>,
+    ) -> Result<Vec<u8>, ProtocolError> {
+        let wanted = |key: &str| scope.may_get(key);
+        let found = self.find_entries(&scope.channel, keys, after, LIST_PAGE, wanted).await?;
+        Ok(items(&found))
+    }
+
+    /// As [`list_entries`](Self::list_entries), for the server.
+    pub(crate) async fn list_all_entries(
+        &self,
+        channel: &str,
+        keys: Option<Vec<String>>,
+        after: Option<String>,
+    ) -> Result<Vec<u8>, ProtocolError> {
+        let found = self.find_entries(&channel.into(), keys, after, LIST_PAGE, |_| true).await?;
+        Ok(items(&found))
+    }
+
+    /// Up to `limit` values by key, after a key, of those wanted.
+    pub(super) async fn find_entries(
+        &self,
+        channel: &Arc<str>,
+        keys: Option<Vec<String>>,
+        mut after: Option<String>,
+        limit: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Entry>, ProtocolError> {
+        let mut found = Vec::new();
+        if let Some(mut keys) = keys {
+            keys.retain(|key| after.as_ref().is_none_or(|after| key > after) && wanted(key));
+            keys.sort_unstable();
+            keys.dedup();
+            keys.truncate(limit);
+            self.hub.barrier(channel).await;
+            let now = self.clock.now().wall;
+            for key in keys {
+                let entry = self.storage.entry(channel, &key, now).await;
+                found.extend(entry.map_err(|error| unreadable(&error))?);
+            }
+            return Ok(found);
+        }
+        self.hub.barrier(channel).await;
+        let now = self.clock.now().wall;
+        loop {
+            let query = EntryQuery { after: after.take(), limit: READ_PAGE, now };
+            let page = self.storage.entries(channel, query).await;
+            let page = page.map_err(|error| unreadable(&error))?;
+            let is_last = page.len() < READ_PAGE;
+            after = page.last().map(|last| last.key.clone());
+            let left = limit - found.len();
+            found.extend(page.into_iter().filter(|entry| wanted(&entry.key)).take(left));
+            if is_last || found.len() == limit {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Tells a held registration the values that it observes, no faster than its client reads
+    /// (section 7.3), and returns which writes these include. When this ends, all that it told
+    /// of has been delivered too, and so was gathered.
+    pub(super) async fn show_entries(
+        &self,
+        registration: &Arc<Registration>,
+        channel: &Arc<str>,
+    ) -> Result<Shown, Unreadable> {
+        let mut shown = Shown::new();
+        let mut after = None;
+        loop {
+            let page = self.read_entries(channel, after.take()).await?;
+            let is_last = page.len() < READ_PAGE;
+            after = page.last().map(|last| last.key.clone());
+            let mut frames = Vec::new();
+            for entry in page.into_iter().filter(|one| registration.observes(channel, &one.key)) {
+                frames.push(updated(channel, &entry));
+                if let Some((id, _)) = split_context(&entry.context) {
+                    shown.insert(entry.key, id);
+                }
+            }
+            if !frames.is_empty() {
+                self.replay(registration, frames.into()).await;
+            }
+            if is_last {
+                break;
+            }
+        }
+        if !shown.is_empty() {
+            self.hub.barrier(channel).await;
+        }
+        Ok(shown)
+    }
+
+    /// A passing fault of the storage must not keep values from who observes them, so it is
+    /// asked again.
+    async fn read_entries(
+        &self,
+        channel: &str,
+        after: Option<String>,
+    ) -> Result<Vec<Entry>, Unreadable> {
+        const TRIES: u32 = 4;
+        for attempt in 0..TRIES {
+            let now = self.clock.now().wall;
+            let query = EntryQuery { after: after.clone(), limit: READ_PAGE, now };
+            match self.storage.entries(channel, query).await {
+                Ok(page) => return Ok(page),
+                Err(error) => tracing::warn!(%error, "a channel's storage could not be read"),
+            }
+            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+        }
+        Err(Unreadable)
+    }
+}
+
+fn updated(channel: &str, entry: &Entry) -> Frame {
+    let meta = meta(entry.author.as_ref());
+    let shown = EntryText { key: &entry.key, value: Some(&entry.value), meta: Some(&meta) };
+    text_frame(128 + entry.value.len(), |out| shown.write_updated(out, channel))
+}
+
+fn items(entries: &[Entry]) -> Vec<u8> {
+    let mut out = br#"{"items":["#.to_vec();
+    for (index, entry) in entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let meta = meta(entry.author.as_ref());
+        let item = EntryText { key: &entry.key, value: Some(&entry.value), meta: Some(&meta) };
+        item.write_item(&mut out);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn unreadable(error: &fanfare_storage::Error) -> ProtocolError {
+    tracing::error!(%error, "a channel's storage could not be read");
+    ProtocolError::new(Code::StorageUnavailable, "the storage can't be read; try again later")
+}
