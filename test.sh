@@ -83,6 +83,12 @@ documentation_links() {
             missing=1
         fi
     done < <(grep -o 'docs\.rs/fanfare/latest/fanfare/[^)]*' README.md | cut -d/ -f5-)
+    while read -r page; do
+        if [[ ! -e $page ]]; then
+            echo "README.md links to $page, which is not there" >&2
+            missing=1
+        fi
+    done < <(grep -oE '\]\([^):#]+[)#]' README.md | sed 's/^](//; s/.$//')
     return $missing
 }
 

@@ -9,8 +9,9 @@ use hyper::Response;
 use hyper::header::{LOCATION, RETRY_AFTER};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use std::collections::HashSet;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -156,9 +157,10 @@ fn redirect() -> Response<Full<Bytes>> {
     response.body("moved".into()).unwrap()
 }
 
+/// With more of an answer than anybody reads.
 fn overload() -> Response<Full<Bytes>> {
     let response = Response::builder().status(503).header(RETRY_AFTER, "0");
-    response.body("later".into()).unwrap()
+    response.body("later ".repeat(1 << 20).into()).unwrap()
 }
 
 /// Waits until the webhook has counted all of so many events as queued, delivered or dropped, and
@@ -259,6 +261,15 @@ fn https_verifies_who_answers() {
     assert!(receiver.is_silent());
 }
 
+#[test]
+fn https_needs_certificates_to_trust() {
+    let home = tempfile::tempdir().unwrap();
+    let start = start(&home, "https://app.example/").variable("SSL_CERT_FILE", "absent.pem");
+    let outcome = start.variable("SSL_CERT_DIR", "absent").fail();
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.starts_with("error: --webhook: https does not work"), "{outcome:?}");
+}
+
 fn acceptor() -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/certificate.pem"));
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/key.pem"));
@@ -271,7 +282,10 @@ fn acceptor() -> TlsAcceptor {
 #[test]
 fn a_receiver_that_is_gone_does_not_hold_the_end_up() {
     let home = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // It takes the address, so that nobody else does, and never listens.
+    let gone = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    gone.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = gone.local_addr().unwrap().as_socket().unwrap();
     let broker = start(&home, &format!("http://jim:PASSWORD@{address}/PATH?QUERY")).serve();
     publish(&broker, (0..3).map(|n| ("a", n.into())));
     let outcome = broker.stop();

@@ -36,6 +36,7 @@ enum HttpClient {
 }
 
 /// Why a batch was not accepted.
+#[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) reason: String,
     /// What the receiver asked for.
@@ -131,5 +132,24 @@ impl From<Error> for Refusal {
             source = cause.source();
         }
         Self::new(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webhook::queue::Queue;
+    use tokio::net::TcpListener;
+
+    /// The clock of this test runs ahead whenever nothing happens.
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_has_not_accepted() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", silent.local_addr().unwrap()).parse().unwrap();
+        let queue = Queue::new(100);
+        assert!(queue.push("1".to_owned()));
+        let batch = queue.next().await.unwrap();
+        let refusal = Endpoint::new(uri, None).unwrap().post(&batch, "t=1,v1=").await.unwrap_err();
+        assert_eq!(refusal.reason, "no answer in 10s");
     }
 }

@@ -61,3 +61,27 @@ impl Drops {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::{Algorithm, Broker, MemoryStorage, Message, VerifyingKey};
+
+    #[tokio::test]
+    async fn all_that_is_there_at_the_end_is_queued_and_what_the_stream_lost_is_counted() {
+        let key = VerifyingKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
+        let broker = Broker::builder().verifying_key(key).storage(MemoryStorage::new());
+        let broker = broker.event_capacity(512).build().await.unwrap();
+        let events = broker.events();
+        for _ in 0..700 {
+            let message = Message::new("c", "e").emit_pub_sub_event(true);
+            broker.publish(message).await.unwrap();
+        }
+        let queue = Arc::new(Queue::new(1 << 20));
+        let (end, ending) = oneshot::channel();
+        end.send(()).unwrap();
+        run(events, Arc::clone(&queue), ending).await;
+        let stats = queue.stats();
+        assert_eq!((stats.queued_events, stats.dropped_events), (512, 188));
+    }
+}
