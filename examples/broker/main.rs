@@ -87,6 +87,8 @@ async fn run(options: &Options) -> Result<(), Failure> {
         std::process::exit(INTERRUPTED);
     });
     let (_, closed) = tokio::join!(server, broker.shutdown());
+    // With the last handle of the broker its events end.
+    drop(broker);
     if let Some(webhook) = webhook {
         webhook.finish().await;
     }

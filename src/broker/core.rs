@@ -187,10 +187,11 @@ impl Core {
     /// Ends a connection: its subscriptions and its place in the list.
     pub(crate) fn ended(&self, connection: &Connection) {
         self.unsubscribe_all(connection);
-        self.connections.remove(connection);
         let now = self.clock.now().wall;
         let announcer = self.hub.announcer();
         announcer.disconnected(connection, now, || connection.session().lock().meta().clone());
+        // Last, since whoever drains waits for that, and then nothing more is to be told.
+        self.connections.remove(connection);
         if self.is_draining() {
             self.ended.notify_waiters();
         }

@@ -29,6 +29,10 @@ use tokio::task::JoinHandle;
 /// each client.
 pub(crate) const EVENT_CAPACITY: usize = 16 * 1024;
 
+/// How long the events may take to end, once the broker has: connections that were cut off end a
+/// moment later.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long the events that are left may take at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -57,10 +61,12 @@ impl Webhook {
     /// Posts what is left, to be called once the broker has ended. Gives up after a while, and says
     /// how much is lost by that.
     pub(crate) async fn finish(self) {
-        let Self { queue, pump, end, mut sender } = self;
-        // The pump is there to hear it as long as it has not panicked.
-        let _ = end.send(());
-        let _ = pump.await;
+        let Self { queue, mut pump, end, mut sender } = self;
+        if tokio::time::timeout(END_TIMEOUT, &mut pump).await.is_err() {
+            // The pump is there to hear it as long as it has not panicked.
+            let _ = end.send(());
+            let _ = pump.await;
+        }
         queue.close();
         if tokio::time::timeout(FLUSH_TIMEOUT, &mut sender).await.is_err() {
             sender.abort();
