@@ -4,6 +4,7 @@ use crate::client::{Client, backend};
 use crate::server::{Server, builder};
 use crate::token::{chat, connect};
 use fanfare::{EventKind, EventStream, Lagged, Message, Timestamp};
+use futures_util::FutureExt as _;
 use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -85,6 +86,23 @@ async fn section_12_a_connection_s_life_is_told_in_order() {
     data["disconnectedAt"] = disconnected["data"]["disconnectedAt"].clone();
     assert!(data["disconnectedAt"].as_str() >= since.as_str());
     assert_eq!(disconnected, event("hotsock.disconnected", &mine, "connection", &data));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn section_12_all_ends_of_connections_are_told_once_a_shutdown_is_over() {
+    let server = Server::start().await;
+    let mut events = server.broker.events();
+    let mut closing = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::connect(&server, &emitting("jim")).await;
+        closing.push(tokio::spawn(async move { client.close_code().await }));
+    }
+    server.broker.shutdown().await.unwrap();
+    let mut ended = 0;
+    while let Some(Some(event)) = events.recv().now_or_never() {
+        ended += usize::from(event.unwrap().name() == "hotsock.disconnected");
+    }
+    assert_eq!(ended, closing.len());
 }
 
 #[tokio::test]
