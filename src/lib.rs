@@ -177,12 +177,13 @@ pub use auth::{
 #[doc(hidden)]
 pub use broker::internals;
 pub use broker::{
-    Broker, BrokerBuilder, BuildError, ChannelEntry, ChannelEvent, ChannelInfo, ChannelPage,
-    ChannelQuery, Connecting, ConnectionEvent, ConnectionInfo, ConnectionPage, ConnectionQuery,
-    EntryQuery, EntryUpdate, EntryUpdated, Error, Event, EventKind, EventMetadata, EventStream,
-    History, HistoryMessage, HistoryQuery, Hooks, Lagged, Member, Message, MessageEvent, Published,
-    Publishing, Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules,
-    Stats, Subscribing, SubscriptionEvent, Trigger, Veto,
+    Broker, BrokerBuilder, BuildError, ChannelEntry, ChannelEvent, ChannelInfo, ChannelMemberEvent,
+    ChannelPage, ChannelQuery, ChannelStorageEvent, Connecting, ConnectionEvent, ConnectionInfo,
+    ConnectionPage, ConnectionQuery, EntryQuery, EntryUpdate, EntryUpdated, Error, Event,
+    EventKind, EventMetadata, EventStream, History, HistoryMessage, HistoryQuery, Hooks, Lagged,
+    Member, Message, MessageEvent, MessageReactionEvent, Published, Publishing, Reaction,
+    RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, SourceIp, Stats,
+    Subscribing, SubscriptionEvent, Trigger, Veto,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::async_trait;

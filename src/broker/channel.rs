@@ -286,7 +286,11 @@ impl Queued {
     /// Tells that it was delivered.
     fn settle(self) {
         if let Some(announcement) = self.announcement {
-            announcement.send(self.id, self.frame.data());
+            let outcome = match &self.stage {
+                Stage::Ready(Some(outcome)) => Some(&**outcome),
+                _ => None,
+            };
+            announcement.send(self.id, self.frame.data(), outcome);
         }
         let outcome = match self.stage {
             Stage::Ready(Some(outcome)) => *outcome,

@@ -2,7 +2,7 @@
 
 use super::channel::Joined;
 use super::core::Core;
-use super::events::{Origin, Trigger};
+use super::events::{Cause, Peer, Subject, Via};
 use super::mailbox::Mailbox;
 use super::outgoing::{Audience, Draft, Settle};
 use super::schedule::Task;
@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     uid: Option<Arc<str>>,
     connected_at: Timestamp,
     keep_alive: bool,
+    /// Who opened it.
+    peer: Peer,
 }
 
 impl fmt::Debug for Connection {
@@ -51,6 +53,7 @@ impl Connection {
         session: Session<Joined>,
         connected_at: Timestamp,
         keep_alive: bool,
+        peer: Peer,
     ) -> Self {
         let uid = session.meta().uid.clone();
         Self {
@@ -62,7 +65,12 @@ impl Connection {
             uid,
             connected_at,
             keep_alive,
+            peer,
         }
+    }
+
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     pub(super) fn uid(&self) -> Option<&Arc<str>> {
@@ -135,7 +143,7 @@ impl Core {
             }
             Action::React(request) => Some(self.react_for(connection, request)),
             Action::Publish(request) => self.publish_asking(connection, request),
-            Action::SetEntry(request) => self.set_entry_for(connection, &request),
+            Action::SetEntry(request) => self.set_entry_asking(connection, request),
             Action::GetEntry(request) => Some(self.get_entry_for(connection, request)),
             Action::AskHost(question) => Some(Box::pin(
                 Arc::clone(self).ask_about_subscribe(Arc::clone(connection), question),
@@ -191,7 +199,11 @@ impl Core {
         let told = connection.hears_of_failure(&request.written);
         let (draft, settle) = match request.due {
             Some(due) => {
-                match self.book(&request.channel, due, &Task::of_client(&connection.id, &request)) {
+                match self.book(
+                    &request.channel,
+                    due,
+                    &Task::of_client(connection, &request, Via::WebSocket),
+                ) {
                     Ok(booking) => {
                         let settle = booking.settle(told);
                         (booking.draft, settle)
@@ -204,7 +216,7 @@ impl Core {
                 }
             }
             None => {
-                let draft = self.draft_of_client(connection, &request, Trigger::ClientWebSocket);
+                let draft = self.draft_of_client(connection, &request, Via::WebSocket);
                 let settle = if draft.is_stored() { told } else { Settle::Nobody };
                 (draft, settle)
             }
@@ -243,17 +255,15 @@ impl Core {
         &self,
         connection: &Connection,
         request: &PublishRequest<'_>,
-        trigger: Trigger,
+        via: Via<'_>,
     ) -> Draft {
         let mut draft = Draft::of_client(connection.key, request);
         if request.emit {
-            let origin = || Origin {
-                sender: request.meta.clone(),
-                connection_id: Some(Arc::clone(&connection.id)),
-                trigger: Some(trigger),
+            let describe = || {
+                let (event, sender) = (request.event.as_ref().into(), request.meta.clone());
+                (Subject::Message { event, sender }, Cause::of_client(connection, via))
             };
-            draft.announcement =
-                self.hub.announcer().message(&request.channel, &request.event, origin);
+            draft.announcement = self.hub.announcer().prepare(&request.channel, describe);
         }
         draft
     }

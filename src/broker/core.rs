@@ -4,6 +4,7 @@ use super::channel::Joined;
 use super::clock::Clock;
 use super::connection::{Connection, Wait};
 use super::connections::Connections;
+use super::events::Peer;
 use super::hooks::Host;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
@@ -111,12 +112,13 @@ impl Core {
         }
     }
 
-    /// Opens a connection for a user: it is welcomed and subscribed to what its token says. What is returned
-    /// with it has to end before its first message is looked at.
+    /// Opens a connection for a user: it is welcomed and subscribed to what its token says. What
+    /// is returned with it has to end before its first message is looked at.
     pub(crate) fn open(
         self: &Arc<Self>,
         token: &Token,
         meta: Meta,
+        peer: Peer,
     ) -> Result<(Arc<Connection>, Option<Wait>), aws_lc_rs::error::Unspecified> {
         let now = self.clock.now();
         let (id, secret) = (secrets::random()?, secrets::random()?);
@@ -131,6 +133,7 @@ impl Core {
             session,
             now.wall,
             token.keep_alive,
+            peer,
         );
         let connection = Arc::new(connection);
         self.connections.insert(&connection);

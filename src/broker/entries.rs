@@ -5,6 +5,7 @@
 
 use super::connection::{Connection, Wait};
 use super::core::Core;
+use super::events::{Cause, ChannelStorageEvent, Subject, Via};
 use super::outgoing::{Audience, Change, Draft, PendingWrite, split_context};
 use super::schedule::{Booking, Deed, Task};
 use super::subscribers::Registration;
@@ -14,7 +15,8 @@ use crate::protocol::event::Event;
 use crate::protocol::frame::{Frame, UnstampedFrame, text_frame};
 use crate::session::{GetRequest, SetRequest, StorageScope};
 use bytes::Bytes;
-use fanfare_storage::{Author, Entry, EntryQuery, MessageId, Retention, SetEntry};
+use fanfare_storage::{Author, Entry, EntryQuery, MessageId, Retention, SetEntry, Timestamp};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +29,8 @@ pub(super) struct Setting {
     pub(super) value: Option<String>,
     pub(super) author: Option<Author>,
     pub(super) retention: Retention,
-    pub(super) emit: bool,
+    /// The request, where broker events tell of it (section 12).
+    pub(super) cause: Option<Cause>,
 }
 
 /// The id of the last write of each key that was shown, as far as it is known.
@@ -43,51 +46,92 @@ const LIST_PAGE: usize = 100;
 const READ_PAGE: usize = 32;
 
 impl Setting {
-    pub(super) fn draft(self, channel: &str, max_keys: usize, fulfils: Option<MessageId>) -> Draft {
+    pub(super) fn draft(
+        self,
+        core: &Core,
+        channel: &Arc<str>,
+        fulfils: Option<MessageId>,
+    ) -> Draft {
         let meta = meta(self.author.as_ref());
         let value = self.value.map(Bytes::from);
         let shown = EntryText { key: &self.key, value: value.as_deref(), meta: Some(&meta) };
         let frame = UnstampedFrame::without_id(128, |out| shown.write_updated(out, channel));
         let audience = Audience::Observers(Arc::from(&*self.key));
+        let expires_at = match self.retention {
+            Retention::Until(end) => Some(end),
+            // Values can't be kept for no time at all (section 2).
+            Retention::Forever | Retention::None => None,
+        };
+        let announce_expiry = self.cause.is_some();
+        // Kept for the event of its expiry.
+        let context = self.cause.as_ref().map_or_else(Bytes::new, Cause::to_notes);
+        let announcement = self.cause.and_then(|cause| {
+            let (key, author, value) = (&self.key, self.author.as_ref(), value.clone());
+            let describe =
+                || (Subject::Entry(event(channel, key, value, expires_at, author)), cause);
+            core.hub.announcer().prepare(channel, describe)
+        });
         let set = SetEntry {
             key: self.key,
             value,
             author: self.author,
-            expires_at: match self.retention {
-                Retention::Until(end) => Some(end),
-                // Values can't be kept for no time at all (section 2).
-                Retention::Forever | Retention::None => None,
-            },
-            announce_expiry: self.emit,
-            context: Bytes::new(),
-            max_keys,
+            expires_at,
+            announce_expiry,
+            context,
+            max_keys: core.settings.max_storage_keys,
         };
         Draft {
             frame,
             audience,
             write: Some(PendingWrite { change: Change::SetEntry(set), fulfils }),
-            announcement: None,
+            announcement,
         }
+    }
+}
+
+fn event(
+    channel: &Arc<str>,
+    key: &str,
+    data: Option<Bytes>,
+    expires_at: Option<Timestamp>,
+    author: Option<&Author>,
+) -> ChannelStorageEvent {
+    ChannelStorageEvent {
+        channel: Arc::clone(channel),
+        key: key.into(),
+        expires_at: expires_at.filter(|_| data.is_some()),
+        data,
+        data_previous: None,
+        expired: false,
+        uid: author.and_then(|author| author.uid.as_deref()).map(Arc::from),
+        umd: author.and_then(|author| author.umd.clone()),
     }
 }
 
 impl Core {
     /// What a client sets now.
-    pub(crate) fn entry_draft(&self, request: &SetRequest<'_>) -> Draft {
+    pub(crate) fn entry_draft(
+        &self,
+        connection: &Connection,
+        request: &SetRequest<'_>,
+        via: Via<'_>,
+    ) -> Draft {
         let setting = Setting {
             key: request.key.clone().into_owned(),
-            value: request.value.map(str::to_owned),
+            value: request.value.clone().map(Cow::into_owned),
             author: Some(request.meta.author()),
             retention: request.store.retention(self.clock.now().wall),
-            emit: request.emit,
+            cause: request.emit.then(|| Cause::of_client(connection, via)),
         };
-        setting.draft(&request.channel, self.settings.max_storage_keys, None)
+        setting.draft(self, &request.channel, None)
     }
 
     /// What a client sets later, where it is to be later.
     pub(crate) fn book_entry(
         &self,
+        connection: &Connection,
         request: &SetRequest<'_>,
+        via: Via<'_>,
     ) -> Result<Option<Booking>, ProtocolError> {
         let Some(due) = request.due else { return Ok(None) };
         let key = request.key.clone().into_owned();
@@ -95,7 +139,8 @@ impl Core {
             author: Some(request.meta.author()),
             store: request.store,
             emit: request.emit,
-            deed: Deed::SetEntry { key, value: request.value.map(str::to_owned) },
+            cause: request.emit.then(|| Cause::of_client(connection, via)),
+            deed: Deed::SetEntry { key, value: request.value.clone().map(Cow::into_owned) },
         };
         self.book(&request.channel, due, &task).map(Some)
     }
@@ -106,9 +151,9 @@ impl Core {
         request: &SetRequest<'_>,
     ) -> Option<Wait> {
         let told = connection.hears_of_failure(&request.written);
-        match self.book_entry(request) {
+        match self.book_entry(connection, request, Via::WebSocket) {
             Ok(None) => {
-                let draft = self.entry_draft(request);
+                let draft = self.entry_draft(connection, request, Via::WebSocket);
                 self.send(Arc::clone(&request.channel), draft, told)
             }
             Ok(Some(booking)) => {

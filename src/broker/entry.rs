@@ -2,6 +2,7 @@
 
 use super::core::{Core, shutting_down};
 use super::entries::Setting;
+use super::events::Cause;
 use super::message::Due;
 use super::outgoing::Refusal;
 use super::publish::{Begun, Pending};
@@ -33,6 +34,7 @@ pub struct EntryUpdate {
     data: Result<String, serde_json::Error>,
     store: StoreFor,
     emit: bool,
+    cause: Cause,
     due: Option<Due>,
 }
 
@@ -57,6 +59,7 @@ impl EntryUpdate {
             data: Ok("null".to_owned()),
             store: StoreFor::Forever,
             emit: false,
+            cause: Cause::of_host(),
             due: None,
         }
     }
@@ -87,6 +90,11 @@ impl EntryUpdate {
     /// Whether broker events tell of the update (protocol section 12); not by default.
     pub fn emit_pub_sub_event(mut self, emit: bool) -> Self {
         self.emit = emit;
+        self
+    }
+
+    pub(crate) fn cause(mut self, cause: Cause) -> Self {
+        self.cause = cause;
         self
     }
 
@@ -130,7 +138,8 @@ impl EntryUpdate {
         let due = self.due.map(|due| due.resolve(now)).transpose()?;
         let value = (!is_clearing(&data)).then_some(data);
         let deed = Deed::SetEntry { key: self.key, value };
-        let task = Task { author: None, store: self.store, emit: self.emit, deed };
+        let cause = self.emit.then_some(self.cause);
+        let task = Task { author: None, store: self.store, emit: self.emit, cause, deed };
         Ok((self.channel.into(), due, task))
     }
 }
@@ -212,8 +221,8 @@ impl Core {
         let Deed::SetEntry { key, value } = task.deed else {
             unreachable!("an update sets an entry")
         };
-        let setting = Setting { key, value, author: None, retention, emit: task.emit };
-        let draft = setting.draft(&channel, self.settings.max_storage_keys, None);
+        let setting = Setting { key, value, author: None, retention, cause: task.cause };
+        let draft = setting.draft(self, &channel, None);
         let pending = self.enqueue(&channel, draft).await;
         Ok((channel, pending, None))
     }

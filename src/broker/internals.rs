@@ -4,6 +4,7 @@
 //! on, and which any release may change.
 
 use super::connection::Wait;
+use super::events::Peer;
 use super::{Broker, Core, FrameQueue, Mail};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -34,7 +35,7 @@ impl Connection {
         let token = core.verify_connect(token).map_err(|error| error.to_string())?;
         core.spend_connect(&token).await.map_err(|error| error.to_string())?;
         let (connection, wait) =
-            core.open(&token, token.meta()).map_err(|error| error.to_string())?;
+            core.open(&token, token.meta(), Peer::default()).map_err(|error| error.to_string())?;
         if let Some(wait) = wait {
             wait.await;
         }

@@ -1,6 +1,6 @@
 //! What a host publishes.
 
-use super::events::Trigger;
+use super::events::Cause;
 use super::outgoing::Settled;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::store::StoreFor;
@@ -38,7 +38,7 @@ pub struct Message {
     store: StoreFor,
     deduplication: Option<String>,
     emit: bool,
-    trigger: Trigger,
+    cause: Cause,
     due: Option<Due>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct CheckedMessage {
     pub(super) deduplication: Option<String>,
     pub(super) emit: bool,
     /// Where it came in.
-    pub(super) trigger: Trigger,
+    pub(super) cause: Cause,
     pub(super) due: Option<Timestamp>,
 }
 
@@ -75,7 +75,7 @@ impl Message {
             store: StoreFor::Seconds(0),
             deduplication: None,
             emit: false,
-            trigger: Trigger::ServerEmbedded,
+            cause: Cause::of_host(),
             due: None,
         }
     }
@@ -151,8 +151,8 @@ impl Message {
         self
     }
 
-    pub(crate) fn trigger(mut self, trigger: Trigger) -> Self {
-        self.trigger = trigger;
+    pub(crate) fn cause(mut self, cause: Cause) -> Self {
+        self.cause = cause;
         self
     }
 
@@ -184,7 +184,7 @@ impl Message {
             store: self.store,
             deduplication: self.deduplication,
             emit: self.emit,
-            trigger: self.trigger,
+            cause: self.cause,
             due: self.due.map(|due| due.resolve(now)).transpose()?,
         })
     }

@@ -46,8 +46,9 @@ pub use builder::BrokerBuilder;
 pub use entry::{ChannelEntry, EntryQuery, EntryUpdate, EntryUpdated};
 pub use error::{BuildError, Error};
 pub use events::{
-    ChannelEvent, ConnectionEvent, Event, EventKind, EventMetadata, EventStream, Lagged,
-    MessageEvent, SubscriptionEvent, Trigger,
+    ChannelEvent, ChannelMemberEvent, ChannelStorageEvent, ConnectionEvent, Event, EventKind,
+    EventMetadata, EventStream, Lagged, MessageEvent, MessageReactionEvent, SourceIp,
+    SubscriptionEvent, Trigger,
 };
 pub use history::{History, HistoryMessage, HistoryQuery};
 pub use hooks::{Connecting, Hooks, Publishing, Subscribing, Veto};
@@ -62,6 +63,7 @@ pub use stats::Stats;
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::{Core, shutting_down};
 pub(crate) use entry::SET as ENTRY_SET;
+pub(crate) use events::{Cause, Peer, Via};
 pub(crate) use frame_queue::FrameQueue;
 pub(crate) use listed::{DEFAULT_LIMIT, MAX_LIMIT};
 pub(crate) use listing::ListRequest;
@@ -415,8 +417,15 @@ async fn sweep(core: &Core) {
     const AT_ONCE: usize = 1_000;
     loop {
         match core.storage.sweep(core.clock.now().wall, AT_ONCE).await {
-            Ok(swept) if swept.more && !core.is_draining() => tokio::task::yield_now().await,
-            Ok(_) => return,
+            Ok(swept) => {
+                for (channel, entry) in swept.entries {
+                    core.hub.announcer().entry_expired(channel.into(), entry);
+                }
+                if !swept.more || core.is_draining() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "expired messages could not be removed");
                 return;

@@ -1,7 +1,7 @@
 //! Publishing as the host, one message or many, now or later (protocol section 10).
 
 use super::core::{Core, shutting_down};
-use super::events::Origin;
+use super::events::Subject;
 use super::message::{CheckedMessage, Message, Published};
 use super::outgoing::{Change, Draft, PendingWrite, Refusal, Settle, Settled};
 use super::schedule::{Deed, Task};
@@ -128,9 +128,11 @@ impl Core {
     fn draft_of_host(&self, channel: &Arc<str>, message: &CheckedMessage) -> Draft {
         let mut draft = draft(channel, message, self.clock.now().wall);
         if message.emit {
-            let trigger = Some(message.trigger);
-            let origin = || Origin { sender: Meta::default(), connection_id: None, trigger };
-            draft.announcement = self.hub.announcer().message(channel, &message.event, origin);
+            let describe = || {
+                let (event, sender) = (Arc::clone(&message.event), Meta::default());
+                (Subject::Message { event, sender }, message.cause.clone())
+            };
+            draft.announcement = self.hub.announcer().prepare(channel, describe);
         }
         draft
     }
@@ -195,6 +197,7 @@ impl Task {
             author: None,
             store: message.store,
             emit: message.emit,
+            cause: message.emit.then(|| message.cause.clone()),
             deed: Deed::Publish {
                 event: message.event.as_ref().to_owned(),
                 data: message.data.clone(),

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Wait};
 use super::core::{Core, shutting_down};
+use super::events::{Announcement, Cause, MessageReactionEvent, Subject, Via};
 use super::history::unreadable;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::Pending;
@@ -15,8 +16,9 @@ use crate::session::{HistoryScope, Reacting, ReactionAction, ReactionRequest, ch
 use bytes::Bytes;
 use fanfare_storage::{
     AddReaction, MessageId, MessageQuery, Order, Outcome, Reaction as StoredReaction,
-    ReactionDetail, RemoveReaction,
+    ReactionDetail, RemoveReaction, Retention, Timestamp,
 };
+use http::request::Parts;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -45,6 +47,8 @@ pub struct Reaction {
     pub uid: String,
     /// Their metadata when they did, JSON text.
     pub umd: Option<Bytes>,
+    /// Of one to be given or taken: whether broker events tell of that.
+    emit: bool,
 }
 
 impl Reaction {
@@ -57,13 +61,20 @@ impl Reaction {
     /// ```
     #[must_use]
     pub fn new(reaction: impl Into<String>, uid: impl Into<String>) -> Self {
-        Self { reaction: reaction.into(), uid: uid.into(), umd: None }
+        Self { reaction: reaction.into(), uid: uid.into(), umd: None, emit: false }
     }
 
     /// Sets the user's metadata, JSON text of at most 1,024 bytes.
     #[must_use]
     pub fn raw_umd(mut self, json: impl Into<String>) -> Self {
         self.umd = Some(json.into().into());
+        self
+    }
+
+    /// Whether broker events tell that it is given or taken (protocol section 12); not by default.
+    #[must_use]
+    pub fn emit_pub_sub_event(mut self, emit: bool) -> Self {
+        self.emit = emit;
         self
     }
 
@@ -75,7 +86,8 @@ impl Reaction {
         check_reaction(&self.reaction)?;
         check_user(&self.uid, self.umd.as_deref())?;
         let reacting = Reacting { message, reaction: self.reaction.into(), action };
-        Ok(HostReaction { reacting, uid: self.uid, umd: self.umd })
+        let cause = self.emit.then(Cause::of_host);
+        Ok(HostReaction { reacting, uid: self.uid, umd: self.umd, cause })
     }
 }
 
@@ -85,17 +97,19 @@ pub(crate) struct HostReaction {
     reacting: Reacting,
     uid: String,
     umd: Option<Bytes>,
+    /// The request, where broker events tell of it.
+    cause: Option<Cause>,
 }
 
 impl HostReaction {
     /// Reads `data` of `POST /publish` (protocol section 10).
-    pub(crate) fn parse(data: &Fields<'_>) -> Result<Self, ProtocolError> {
+    pub(crate) fn parse(data: &Fields<'_>, cause: Option<Cause>) -> Result<Self, ProtocolError> {
         let reacting = Reacting::parse(data)?;
         let uid = data.string(Field::Uid)?.unwrap_or_default().into_owned();
         let umd = data.raw(Field::Umd).map(RawValue::get).filter(|umd| *umd != "null");
         let umd = umd.map(|umd| Bytes::copy_from_slice(umd.as_bytes()));
         check_user(&uid, umd.as_deref())?;
-        Ok(Self { reacting, uid, umd })
+        Ok(Self { reacting, uid, umd, cause })
     }
 }
 
@@ -117,8 +131,21 @@ fn check_user(uid: &str, umd: Option<&[u8]>) -> Result<(), ProtocolError> {
 
 impl From<StoredReaction> for Reaction {
     fn from(StoredReaction { reaction, uid, umd, .. }: StoredReaction) -> Self {
-        Self { reaction, uid, umd }
+        Self { reaction, uid, umd, emit: false }
     }
+}
+
+/// What broker events tell of a reaction beside itself, where they do.
+struct Told {
+    cause: Cause,
+    /// None where nobody listens.
+    target: Option<Target>,
+}
+
+/// A message that is reacted to.
+struct Target {
+    event: String,
+    expires_at: Option<Timestamp>,
 }
 
 impl Core {
@@ -132,9 +159,9 @@ impl Core {
         let (core, connection) = (Arc::clone(self), Arc::clone(connection));
         Box::pin(async move {
             let mailbox = Arc::clone(connection.mailbox());
-            match core.check_target(&connection, &request).await {
-                Ok(()) => {
-                    let draft = core.reaction_of_client(connection.key(), &request);
+            match core.check_target(&connection, &request, Via::WebSocket).await {
+                Ok(told) => {
+                    let draft = core.reaction_of_client(&connection, &request, told);
                     let settle = Settle::Connection { mailbox, written: request.written };
                     let permit = core.hub.reserve(draft.size()).await;
                     core.hub.publish(&request.channel, draft.outgoing(settle, permit));
@@ -153,21 +180,30 @@ impl Core {
         &self,
         connection: &Connection,
         request: &ReactionRequest,
+        parts: &Parts,
     ) -> Result<Option<MessageId>, ProtocolError> {
-        self.check_target(connection, request).await?;
-        let draft = self.reaction_of_client(connection.key(), request);
+        let told = self.check_target(connection, request, Via::Http(parts)).await?;
+        let draft = self.reaction_of_client(connection, request, told);
         let pending = self.enqueue(&request.channel, draft).await;
         let settled = pending.settled().await.map_err(Refusal::to_error)?;
         Ok((settled.outcome != Outcome::Unchanged).then_some(settled.id))
     }
 
-    /// Looks at the message reacted to, whose event decides whether that may be.
+    /// Looks at the message reacted to, whose event decides whether that may be, and whether broker
+    /// events tell of it.
     async fn check_target(
         &self,
         connection: &Connection,
         request: &ReactionRequest,
-    ) -> Result<(), ProtocolError> {
-        let id = request.reacting.message;
+        via: Via<'_>,
+    ) -> Result<Option<Told>, ProtocolError> {
+        let target = self.target(&request.channel, request.reacting.message).await?;
+        let target = target.ok_or_else(|| Refusal::MessageNotFound.to_error())?;
+        let emit = connection.session().lock().may_react(request, &target.event)?;
+        Ok(emit.then(|| Told { cause: Cause::of_client(connection, via), target: Some(target) }))
+    }
+
+    async fn target(&self, channel: &str, id: MessageId) -> Result<Option<Target>, ProtocolError> {
         let query = MessageQuery {
             from: id,
             to: id,
@@ -177,26 +213,64 @@ impl Core {
             reactions: ReactionDetail::None,
             now: self.clock.now().wall,
         };
-        let page = self.storage.messages(&request.channel, query).await;
+        let page = self.storage.messages(channel, query).await;
         let page = page.map_err(|error| unreadable(&error))?;
-        let target = page.messages.first().ok_or_else(|| Refusal::MessageNotFound.to_error())?;
-        connection.session().lock().may_react(request, &target.message.event)
+        Ok(page.messages.into_iter().next().map(|found| Target {
+            event: found.message.event,
+            expires_at: match found.retention {
+                Retention::Until(end) => Some(end),
+                Retention::Forever | Retention::None => None,
+            },
+        }))
     }
 
-    fn reaction_of_client(&self, sender: ConnectionKey, request: &ReactionRequest) -> Draft {
-        let except = (!request.echo).then_some(sender);
+    fn reaction_of_client(
+        &self,
+        connection: &Connection,
+        request: &ReactionRequest,
+        told: Option<Told>,
+    ) -> Draft {
+        let except = (!request.echo).then_some(connection.key());
         let user = (&*request.uid, request.meta.umd.clone());
-        self.reaction_draft(&request.channel, &request.reacting, user, except)
+        self.reaction_draft(&request.channel, &request.reacting, user, except, told)
+    }
+
+    /// What the host hears of a reaction, where it listens.
+    fn reaction_announcement(
+        &self,
+        channel: &Arc<str>,
+        reacting: &Reacting,
+        (uid, umd): (&str, Option<Bytes>),
+        told: Option<Told>,
+    ) -> Option<Box<Announcement>> {
+        let Told { cause, target } = told?;
+        let Target { event, expires_at } = target?;
+        let describe = || {
+            let reaction = MessageReactionEvent {
+                channel: Arc::clone(channel),
+                message_id: reacting.message,
+                id: MessageId::MIN,
+                reaction: reacting.reaction.as_ref().into(),
+                uid: uid.into(),
+                umd,
+                created_at: self.clock.now().wall,
+                expires_at,
+            };
+            let is_added = reacting.action == ReactionAction::Add;
+            (Subject::Reaction { event: event.into(), reaction, is_added }, cause)
+        };
+        self.hub.announcer().prepare(channel, describe)
     }
 
     /// A reaction as it goes through its channel. The announcement has exactly the fields that
     /// section 7.2 names, whatever came along in the request.
     fn reaction_draft(
         &self,
-        channel: &str,
+        channel: &Arc<str>,
         reacting: &Reacting,
         (uid, umd): (&str, Option<Bytes>),
         except: Option<ConnectionKey>,
+        told: Option<Told>,
     ) -> Draft {
         let Reacting { message, reaction, action } = reacting;
         let (event, name) = match action {
@@ -208,6 +282,9 @@ impl Core {
         data.extend_from_slice(format!(r#","action":"{name}"}}"#).as_bytes());
         let mut meta = Vec::with_capacity(64);
         json::meta(&mut meta, Some(uid), umd.as_deref());
+        // Kept for the event of its removal.
+        let context = told.as_ref().map_or_else(Bytes::new, |told| told.cause.to_notes());
+        let announcement = self.reaction_announcement(channel, reacting, (uid, umd.clone()), told);
         let change = match action {
             ReactionAction::Add => Change::AddReaction(AddReaction {
                 message: *message,
@@ -217,7 +294,7 @@ impl Core {
                     umd,
                     id: MessageId::MIN,
                     created_at: self.clock.now().wall,
-                    context: Bytes::new(),
+                    context,
                 },
                 max_per_message: self.settings.reactions.per_message,
                 max_per_user: self.settings.reactions.per_user,
@@ -233,7 +310,7 @@ impl Core {
             frame: UnstampedFrame::message(channel, event, &data, Some(&meta)),
             audience: Audience::AllBut(except),
             write: Some(PendingWrite { change, fulfils: None }),
-            announcement: None,
+            announcement,
         }
     }
 
@@ -247,8 +324,25 @@ impl Core {
             return Err(shutting_down());
         }
         let user = (&*change.uid, change.umd.clone());
-        let draft = self.reaction_draft(channel, &change.reacting, user, None);
+        let told = match change.cause.clone() {
+            Some(cause) => Some(Told { cause, target: self.heard_target(channel, change).await? }),
+            None => None,
+        };
+        let draft = self.reaction_draft(channel, &change.reacting, user, None, told);
         Ok(self.enqueue(channel, draft).await)
+    }
+
+    /// What is reacted to, where anybody listens to what is told of it. That it is not there is
+    /// found by the write.
+    async fn heard_target(
+        &self,
+        channel: &str,
+        change: &HostReaction,
+    ) -> Result<Option<Target>, ProtocolError> {
+        if !self.hub.announcer().is_heard() {
+            return Ok(None);
+        }
+        self.target(channel, change.reacting.message).await
     }
 
     /// Whether something changed.

@@ -42,7 +42,12 @@ impl Core {
             self.spend_umd_token(token).await?;
         }
 
-        connection.session().lock().set_umd(&change);
+        {
+            let mut session = connection.session().lock();
+            if session.set_umd(&change) {
+                self.hub.announcer().connection_updated(connection, session.meta());
+            }
+        }
         // Nothing waits between this and the session, so that they change together.
         let updates: Vec<_> = reserved
             .into_iter()

@@ -3,11 +3,12 @@
 use super::answer::Accepted;
 use super::body::Body;
 use super::{BoxError, answer, entries, request};
-use crate::broker::{Connection, Core, ListRequest, Refusal, Task, Trigger};
+use crate::broker::{Connection, Core, ListRequest, Refusal, Task, Via};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::session::{REACTION, message_id};
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use std::sync::Arc;
 
@@ -51,16 +52,17 @@ where
 {
     let connection = authenticate(core, request.uri().query())?;
     connection.session().lock().admit(core.clock.now())?;
-    let body = request::body(request.into_body(), core.settings.max_client_body).await?;
+    let (parts, body) = request.into_parts();
+    let body = request::body(body, core.settings.max_client_body).await?;
     let fields = Fields::parse_bytes(&body)?;
     match operation {
         Operation::ListMessages => list_messages(core, &connection, &fields).await,
         Operation::ListReactions => list_reactions(core, &connection, &fields).await,
-        Operation::PublishMessage => publish_message(core, &connection, &fields).await,
+        Operation::PublishMessage => publish_message(core, &connection, &fields, &parts).await,
         Operation::GetChannelInfo => get_channel_info(core, &connection, &fields),
         Operation::UmdUpdate => update_umd(core, &connection, &fields).await,
         Operation::ChannelStorageGet => entries::get(core, &connection, &fields).await,
-        Operation::ChannelStorageSet => entries::set(core, &connection, &fields).await,
+        Operation::ChannelStorageSet => entries::set(core, &connection, &fields, &parts).await,
         Operation::ChannelStorageList => entries::list(core, &connection, &fields).await,
     }
 }
@@ -104,13 +106,14 @@ async fn publish_message(
     core: &Core,
     connection: &Connection,
     fields: &Fields<'_>,
+    parts: &Parts,
 ) -> Result<Response<Body>, ProtocolError> {
     if core.is_draining() {
         return Err(crate::broker::shutting_down());
     }
     let tell_id = fields.flag(Field::EagerIdGeneration)?;
     if fields.string(Field::Event)?.as_deref() == Some(REACTION) {
-        return react(core, connection, fields, tell_id).await;
+        return react(core, connection, fields, parts, tell_id).await;
     }
     let now = core.clock.now();
     let request = connection.session().lock().publish_over_http(now, fields)?;
@@ -121,11 +124,11 @@ async fn publish_message(
     };
     let (pending, schedule) = match request.due {
         None => {
-            let draft = core.draft_of_client(connection, &request, Trigger::ClientHttp);
+            let draft = core.draft_of_client(connection, &request, Via::Http(parts));
             (core.enqueue(&channel, draft).await, None)
         }
         Some(due) => {
-            let task = Task::of_client(connection.id(), &request);
+            let task = Task::of_client(connection, &request, Via::Http(parts));
             let booking = core.book(&channel, due, &task)?;
             let id = booking.id;
             (core.enqueue_booking(&channel, booking).await, Some(id))
@@ -166,11 +169,12 @@ async fn react(
     core: &Core,
     connection: &Connection,
     fields: &Fields<'_>,
+    parts: &Parts,
     tell_id: bool,
 ) -> Result<Response<Body>, ProtocolError> {
     let channel = fields.string(Field::Channel)?;
     let request = connection.session().lock().react(fields, channel.as_deref())?;
-    let id = core.react_over_http(connection, &request).await?;
+    let id = core.react_over_http(connection, &request, parts).await?;
     Ok(answer::accepted(&Accepted {
         channel: (*request.channel).into(),
         event: REACTION.into(),

@@ -3,12 +3,14 @@
 use super::answer::{self, Accepted};
 use super::body::Body;
 use super::request;
-use crate::broker::{Connection, Core, ENTRY_SET, EntryUpdate, Refusal};
+use crate::broker::{Connection, Core, ENTRY_SET, EntryUpdate, Refusal, Via};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use crate::protocol::store::StoreFor;
 use crate::session::required_key;
+use fanfare_storage::MessageId;
+use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(super) async fn set(
     core: &Core,
     connection: &Connection,
     fields: &Fields<'_>,
+    parts: &Parts,
 ) -> Result<Response<Body>, ProtocolError> {
     if core.is_draining() {
         return Err(crate::broker::shutting_down());
@@ -37,20 +40,31 @@ pub(super) async fn set(
     let now = core.clock.now();
     let request = connection.session().lock().set_entry(now, fields)?;
     let channel = Arc::clone(&request.channel);
-    let (pending, schedule) = match core.book_entry(&request)? {
-        None => (core.enqueue(&channel, core.entry_draft(&request)).await, None),
+    let Some(request) = core.ask_about_entry(connection, request).await? else {
+        return Ok(accepted(&channel, None));
+    };
+    let via = Via::Http(parts);
+    let (pending, schedule) = match core.book_entry(connection, &request, via)? {
+        None => {
+            let draft = core.entry_draft(connection, &request, via);
+            (core.enqueue(&channel, draft).await, None)
+        }
         Some(booking) => {
             let id = booking.id;
             (core.enqueue_booking(&channel, booking).await, Some(id))
         }
     };
     pending.settled().await.map_err(Refusal::to_error)?;
-    Ok(answer::accepted(&Accepted {
-        channel: (*channel).into(),
+    Ok(accepted(&channel, schedule))
+}
+
+fn accepted(channel: &str, schedule: Option<MessageId>) -> Response<Body> {
+    answer::accepted(&Accepted {
+        channel: channel.into(),
         event: ENTRY_SET.into(),
         id: None,
         schedule,
-    }))
+    })
 }
 
 pub(super) async fn list(
@@ -105,8 +119,7 @@ pub(super) async fn list_all(
 /// A set of the server API.
 pub(super) fn update(fields: &Fields<'_>, channel: &str) -> Result<EntryUpdate, ProtocolError> {
     let mut update = EntryUpdate::new(channel, required_key(fields)?)
-        .store(super::publish::store(fields)?.unwrap_or(StoreFor::Forever))
-        .emit_pub_sub_event(fields.flag(Field::EmitPubSubEvent)?);
+        .store(super::publish::store(fields)?.unwrap_or(StoreFor::Forever));
     if let Some(data) = fields.raw(Field::Data) {
         update = update.raw_data(data.get());
     }

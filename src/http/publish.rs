@@ -4,32 +4,55 @@
 use super::answer::{self, Accepted};
 use super::body::Body;
 use super::entries;
-use crate::broker::{Begun, Core, ENTRY_SET, HostReaction, Message, Published, Trigger};
+use crate::broker::{Begun, Cause, Core, ENTRY_SET, HostReaction, Message, Published};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::write_error;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use crate::protocol::store::StoreFor;
 use crate::session::{REACTION, reaction_data};
+use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// Requests in one body.
 const MAX_REQUESTS: usize = 100;
 /// Channels that one message is published to.
 const MAX_CHANNELS: usize = 1_000;
 
-pub(super) async fn publish(core: &Core, body: &[u8]) -> Result<Response<Body>, ProtocolError> {
+/// The request that messages come from, for the events that tell of them.
+pub(super) struct Origin<'r> {
+    parts: &'r Parts,
+    cause: OnceLock<Cause>,
+}
+
+impl<'r> Origin<'r> {
+    pub(super) fn new(parts: &'r Parts) -> Self {
+        Self { parts, cause: OnceLock::new() }
+    }
+
+    /// The same for all that it publishes.
+    fn cause(&self) -> Cause {
+        self.cause.get_or_init(|| Cause::of_backend(self.parts)).clone()
+    }
+}
+
+pub(super) async fn publish(
+    core: &Core,
+    origin: &Origin<'_>,
+    body: &[u8],
+) -> Result<Response<Body>, ProtocolError> {
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body must be UTF-8"))?;
     if text.trim_start().starts_with('[') {
-        return publish_array(core, text).await;
+        return publish_array(core, origin, text).await;
     }
     let fields = Fields::parse(text)?;
     if fields.has(Field::Channels) {
-        return publish_to_channels(core, &fields).await;
+        return publish_to_channels(core, origin, &fields).await;
     }
-    let accepted = begin(core, &fields).await?.accepted().await?;
+    let accepted = begin(core, origin, &fields).await?.accepted().await?;
     Ok(answer::accepted(&accepted))
 }
 
@@ -58,31 +81,41 @@ fn accepted(published: &Published, tells_id: bool) -> Accepted {
 
 /// Checks one request and gives it its place. Commands, whose events start with `hotsock.`, are
 /// told apart here.
-async fn begin(core: &Core, fields: &Fields<'_>) -> Result<Started, ProtocolError> {
+async fn begin(
+    core: &Core,
+    origin: &Origin<'_>,
+    fields: &Fields<'_>,
+) -> Result<Started, ProtocolError> {
     let event = event(fields)?;
     let channel = fields.string(Field::Channel)?.ok_or_else(|| {
         ProtocolError::new(Code::InvalidChannelName, "the field \"channel\" is missing")
     })?;
     let tells_id = fields.flag(Field::EagerIdGeneration)?;
     if event == REACTION {
-        let begun = begin_reaction(core, fields, &channel).await?;
+        let begun = begin_reaction(core, origin, fields, &channel).await?;
         return Ok(Started { begun, tells_id });
     }
     if event == ENTRY_SET {
-        let begun = core.begin_entry(entries::update(fields, &channel)?).await?;
+        let mut update = entries::update(fields, &channel)?;
+        if fields.flag(Field::EmitPubSubEvent)? {
+            update = update.emit_pub_sub_event(true).cause(origin.cause());
+        }
+        let begun = core.begin_entry(update).await?;
         return Ok(Started { begun, tells_id: false });
     }
-    let begun = core.begin(message(fields, &channel, &event)?).await?;
+    let begun = core.begin(message(origin, fields, &channel, &event)?).await?;
     Ok(Started { begun, tells_id })
 }
 
 async fn begin_reaction(
     core: &Core,
+    origin: &Origin<'_>,
     fields: &Fields<'_>,
     channel: &str,
 ) -> Result<Begun, ProtocolError> {
     names::check_channel(channel)?;
-    let reaction = HostReaction::parse(&reaction_data(fields)?)?;
+    let emit = fields.flag(Field::EmitPubSubEvent)?;
+    let reaction = HostReaction::parse(&reaction_data(fields)?, emit.then(|| origin.cause()))?;
     let channel = channel.into();
     let pending = core.begin_reaction(&channel, &reaction).await?;
     Ok(Begun::new(channel, REACTION, pending))
@@ -94,7 +127,11 @@ fn event<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, ProtocolError> {
         .ok_or_else(|| ProtocolError::new(Code::InvalidEventName, "the field \"event\" is missing"))
 }
 
-async fn publish_array(core: &Core, text: &str) -> Result<Response<Body>, ProtocolError> {
+async fn publish_array(
+    core: &Core,
+    origin: &Origin<'_>,
+    text: &str,
+) -> Result<Response<Body>, ProtocolError> {
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         invalid(format!("the body is not valid JSON (at line {line}, column {column})"))
@@ -104,7 +141,7 @@ async fn publish_array(core: &Core, text: &str) -> Result<Response<Body>, Protoc
     }
     let mut started = Vec::with_capacity(items.len());
     for item in items {
-        started.push(begin_item(core, item.get()).await);
+        started.push(begin_item(core, origin, item.get()).await);
     }
     let mut results = Vec::with_capacity(started.len());
     for one in started {
@@ -116,16 +153,21 @@ async fn publish_array(core: &Core, text: &str) -> Result<Response<Body>, Protoc
     Ok(answer_all(&results))
 }
 
-async fn begin_item(core: &Core, item: &str) -> Result<Started, ProtocolError> {
+async fn begin_item(
+    core: &Core,
+    origin: &Origin<'_>,
+    item: &str,
+) -> Result<Started, ProtocolError> {
     let fields = Fields::parse(item)?;
     if fields.has(Field::Channels) {
         return Err(invalid("\"channels\" is for a message that is no part of an array"));
     }
-    begin(core, &fields).await
+    begin(core, origin, &fields).await
 }
 
 async fn publish_to_channels(
     core: &Core,
+    origin: &Origin<'_>,
     fields: &Fields<'_>,
 ) -> Result<Response<Body>, ProtocolError> {
     let wrong = || invalid("the field \"channels\" must be an array of 1 to 1,000 strings");
@@ -138,7 +180,7 @@ async fn publish_to_channels(
         return Err(invalid("a message has either \"channel\" or \"channels\""));
     }
     let tells_id = fields.flag(Field::EagerIdGeneration)?;
-    let message = message(fields, "", &event(fields)?)?;
+    let message = message(origin, fields, "", &event(fields)?)?;
     let published = core.publish_to_all(channels, message).await?;
     let results = published.into_iter().map(|result| result.map(|one| accepted(&one, tells_id)));
     Ok(answer_all(&results.collect::<Vec<_>>()))
@@ -170,11 +212,17 @@ fn answer_all(results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
     answer::json_text(status, body)
 }
 
-fn message(fields: &Fields<'_>, channel: &str, event: &str) -> Result<Message, ProtocolError> {
-    let mut message = Message::new(channel, event)
-        .store(store(fields)?.unwrap_or(StoreFor::Seconds(0)))
-        .trigger(Trigger::ServerHttp)
-        .emit_pub_sub_event(fields.flag(Field::EmitPubSubEvent)?);
+fn message(
+    origin: &Origin<'_>,
+    fields: &Fields<'_>,
+    channel: &str,
+    event: &str,
+) -> Result<Message, ProtocolError> {
+    let mut message =
+        Message::new(channel, event).store(store(fields)?.unwrap_or(StoreFor::Seconds(0)));
+    if fields.flag(Field::EmitPubSubEvent)? {
+        message = message.emit_pub_sub_event(true).cause(origin.cause());
+    }
     if let Some(data) = fields.raw(Field::Data) {
         message = message.raw_data(data.get());
     }

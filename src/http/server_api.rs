@@ -1,6 +1,7 @@
 //! The server HTTP API for backends (protocol section 10), a thin layer on the broker's calls.
 
 use super::body::Body;
+use super::publish::Origin;
 use super::{BoxError, answer, request};
 use crate::broker::{Core, secrets_equal};
 use crate::protocol::error::{Code, ProtocolError};
@@ -30,8 +31,9 @@ where
     B::Error: Into<BoxError>,
 {
     authenticate(core, request.headers())?;
-    let body = request::body(request.into_body(), core.settings.max_server_body).await?;
-    super::publish::publish(core, &body).await
+    let (parts, body) = request.into_parts();
+    let body = request::body(body, core.settings.max_server_body).await?;
+    super::publish::publish(core, &Origin::new(&parts), &body).await
 }
 
 /// `DELETE /schedules/{id}` (section 11). What is no id is none that is there.

@@ -100,6 +100,7 @@ pub(crate) struct Session<R> {
     waiting: Option<PendingSubscribe>,
     timers: Timers,
     pace: Pace,
+    ended: bool,
 }
 
 impl<R> Session<R> {
@@ -124,6 +125,7 @@ impl<R> Session<R> {
             waiting: None,
             timers,
             pace: Pace::default(),
+            ended: false,
         }
     }
 
@@ -252,6 +254,7 @@ impl<R> Session<R> {
     /// whose they were.
     pub(crate) fn end(&mut self) -> Vec<(R, Meta)> {
         self.waiting = None;
+        self.ended = true;
         self.subscriptions.drain()
     }
 }

@@ -130,12 +130,13 @@ impl<R> Session<R> {
         })
     }
 
-    /// Whether the target's event may be reacted to so, now that it is known.
+    /// Whether the target's event may be reacted to so, now that it is known. What is returned
+    /// where it may is whether broker events tell of it (section 12).
     pub(crate) fn may_react(
         &mut self,
         request: &ReactionRequest,
         event: &str,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<bool, ProtocolError> {
         // The subscription may have ended while the target was looked at. Its channel's name is
         // real for as long as it has not.
         if self.subscriptions.active(&request.channel).is_none() {
@@ -157,6 +158,6 @@ impl<R> Session<R> {
                 ),
             ));
         }
-        Ok(())
+        Ok(grants.emit_pub_sub_event)
     }
 }

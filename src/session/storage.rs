@@ -21,7 +21,7 @@ pub(crate) struct SetRequest<'a> {
     pub(crate) written: Cow<'a, str>,
     pub(crate) key: Cow<'a, str>,
     /// JSON text; `None` clears.
-    pub(crate) value: Option<&'a str>,
+    pub(crate) value: Option<Cow<'a, str>>,
     /// Who others see as the writer.
     pub(crate) meta: Meta,
     /// Whether broker events tell of it (section 12).
@@ -29,6 +29,21 @@ pub(crate) struct SetRequest<'a> {
     pub(crate) store: StoreFor,
     /// When it is to be set, where not at once.
     pub(crate) due: Option<Timestamp>,
+}
+
+impl SetRequest<'_> {
+    pub(crate) fn into_owned(self) -> SetRequest<'static> {
+        SetRequest {
+            channel: self.channel,
+            written: Cow::Owned(self.written.into_owned()),
+            key: Cow::Owned(self.key.into_owned()),
+            value: self.value.map(|value| Cow::Owned(value.into_owned())),
+            meta: self.meta,
+            emit: self.emit,
+            store: self.store,
+            due: self.due,
+        }
+    }
 }
 
 /// A value that a client may read.
@@ -87,7 +102,7 @@ impl<R> Session<R> {
             channel: scope.channel,
             written,
             key,
-            value,
+            value: value.map(Cow::Borrowed),
             meta,
             emit: grants.emit_pub_sub_event,
             store: grants.store.unwrap_or(StoreFor::Forever),

@@ -94,9 +94,12 @@ impl<R> Session<R> {
         shown.collect()
     }
 
-    /// Makes a change. Whatever is sent from now on carries it.
-    pub(crate) fn set_umd(&mut self, change: &UmdChange) {
-        if matches!(change.of, Target::Connection | Target::Everything) {
+    /// Makes a change, and tells whether the connection's own metadata are others now. Whatever is
+    /// sent from now on carries it.
+    pub(crate) fn set_umd(&mut self, change: &UmdChange) -> bool {
+        let of_connection = matches!(change.of, Target::Connection | Target::Everything);
+        let is_new = of_connection && !self.ended && self.meta.umd != change.umd;
+        if of_connection {
             self.meta.umd.clone_from(&change.umd);
         }
         for (channel, subscription) in self.subscriptions.iter_mut() {
@@ -104,6 +107,7 @@ impl<R> Session<R> {
                 subscription.meta.umd.clone_from(&change.umd);
             }
         }
+        is_new
     }
 
     fn check_umd_update(

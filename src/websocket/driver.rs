@@ -3,7 +3,7 @@
 use super::reader::{Incoming, Reader};
 use super::socket::Socket;
 use crate::auth::Token;
-use crate::broker::{Connection, Core, FrameQueue, Mail, Wait};
+use crate::broker::{Connection, Core, FrameQueue, Mail, Peer, Wait};
 use crate::protocol::event::Meta;
 use crate::protocol::frame::close_frame;
 use crate::session::{Action, CloseReason, Now};
@@ -107,10 +107,10 @@ impl Driver {
     pub(super) fn new(
         core: &Arc<Core>,
         token: &Token,
-        meta: Meta,
+        (meta, peer): (Meta, Peer),
         upgraded: Upgraded,
     ) -> Option<Self> {
-        let Ok((connection, wait)) = core.open(token, meta) else {
+        let Ok((connection, wait)) = core.open(token, meta, peer) else {
             tracing::error!("a connection was refused: the system gives no random numbers");
             return None;
         };

@@ -4,7 +4,7 @@ mod driver;
 mod reader;
 mod socket;
 
-use crate::broker::Core;
+use crate::broker::{Core, Peer};
 use crate::http::{self as service, Body};
 use crate::protocol::error::{Code, ProtocolError};
 use driver::Driver;
@@ -30,7 +30,9 @@ pub(crate) async fn upgrade<B>(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_an_upgrade("this connection can't be upgraded; use HTTP/1.1"))?;
-    let meta = core.ask_about_connect(&token, request.into_parts().0).await?;
+    let parts = request.into_parts().0;
+    let peer = Peer::of(&parts);
+    let meta = core.ask_about_connect(&token, parts).await?;
     core.spend_connect(&token).await?;
 
     let core = Arc::clone(core);
@@ -39,7 +41,7 @@ pub(crate) async fn upgrade<B>(
         let upgraded = upgrade
             .await
             .inspect_err(|error| tracing::debug!(%error, "a client went away before its upgrade"));
-        Driver::new(&core, &token, meta, upgraded.ok()?)
+        Driver::new(&core, &token, (meta, peer), upgraded.ok()?)
     });
     tokio::spawn(async move {
         if let Some(mut driver) = opened.await {

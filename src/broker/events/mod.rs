@@ -2,21 +2,27 @@
 //!
 //! Nobody waits for who listens. An event costs nothing where nobody does.
 
+mod announcement;
+mod cause;
 mod encode;
 mod kinds;
 #[cfg(test)]
 mod tests;
 
+pub use cause::SourceIp;
 pub use kinds::{
-    ChannelEvent, ConnectionEvent, Event, EventKind, EventMetadata, MessageEvent,
-    SubscriptionEvent, Trigger,
+    ChannelEvent, ChannelMemberEvent, ChannelStorageEvent, ConnectionEvent, Event, EventKind,
+    EventMetadata, MessageEvent, MessageReactionEvent, SubscriptionEvent, Trigger,
 };
+
+pub(crate) use announcement::{Announcement, Subject};
+pub(crate) use cause::{Cause, Peer, StoredCause, Via};
 
 use super::Broker;
 use super::connection::Connection;
 use crate::protocol::event::Meta;
-use bytes::Bytes;
-use fanfare_storage::{MessageId, Timestamp};
+use crate::protocol::presence::ChangeKind;
+use fanfare_storage::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -98,26 +104,6 @@ impl Broker {
 #[derive(Clone, Debug)]
 pub(crate) struct Announcer(broadcast::Sender<Event>);
 
-/// An event of a message that only lacks its place in the channel's order.
-#[derive(Debug)]
-pub(crate) struct Announcement {
-    announcer: Announcer,
-    channel: Arc<str>,
-    event: Arc<str>,
-    sender: Meta,
-    connection_id: Option<Arc<str>>,
-    trigger: Option<Trigger>,
-}
-
-/// What a message comes from.
-#[derive(Debug)]
-pub(crate) struct Origin {
-    pub(crate) sender: Meta,
-    pub(crate) connection_id: Option<Arc<str>>,
-    /// None for what was scheduled.
-    pub(crate) trigger: Option<Trigger>,
-}
-
 impl Announcer {
     /// That keeps so many events for who is slow.
     pub(super) fn new(capacity: usize) -> Self {
@@ -129,7 +115,7 @@ impl Announcer {
     }
 
     /// Whether anybody listens; where nobody does, nothing needs to be prepared.
-    fn is_heard(&self) -> bool {
+    pub(super) fn is_heard(&self) -> bool {
         self.0.receiver_count() > 0
     }
 
@@ -144,6 +130,14 @@ impl Announcer {
     pub(super) fn connected(&self, connection: &Connection, meta: impl FnOnce() -> Meta) {
         self.announce(|| {
             (EventKind::Connected(connection_event(connection, meta(), None)), of(connection))
+        });
+    }
+
+    /// To be called under the session's lock, so that the last is the true one.
+    pub(super) fn connection_updated(&self, connection: &Connection, meta: &Meta) {
+        self.announce(|| {
+            let updated = connection_event(connection, meta.clone(), None);
+            (EventKind::ConnectionUpdated(updated), of(connection))
         });
     }
 
@@ -185,47 +179,29 @@ impl Announcer {
         });
     }
 
-    /// Prepares the event of a message, where anybody listens.
-    pub(super) fn message(
+    /// To be called in the order of the changes, which is that of their channel.
+    pub(super) fn member_changed(
         &self,
-        channel: &Arc<str>,
-        event: &str,
-        origin: impl FnOnce() -> Origin,
-    ) -> Option<Box<Announcement>> {
-        self.is_heard().then(|| {
-            let Origin { sender, connection_id, trigger } = origin();
-            Box::new(Announcement {
-                announcer: self.clone(),
-                channel: Arc::clone(channel),
-                event: event.into(),
-                sender,
-                connection_id,
-                trigger,
-            })
-        })
-    }
-}
-
-impl Announcement {
-    /// Tells of the message, which has just been delivered.
-    pub(super) fn send(self, id: MessageId, data: Bytes) {
-        let Self { announcer, channel, event, sender, connection_id, trigger } = self;
-        announcer.announce(|| {
-            let metadata = EventMetadata {
-                channel: Some(Arc::clone(&channel)),
-                event: Some(Arc::clone(&event)),
-                connection_id,
-                trigger,
+        kind: ChangeKind,
+        member: impl FnOnce() -> ChannelMemberEvent,
+    ) {
+        self.announce(|| {
+            let member = member();
+            let channel = Some(Arc::clone(&member.channel));
+            let kind = match kind {
+                ChangeKind::Added => EventKind::MemberAdded(member),
+                ChangeKind::Updated => EventKind::MemberUpdated(member),
+                ChangeKind::Removed => EventKind::MemberRemoved(member),
             };
-            let Meta { uid, umd } = sender;
-            let message = MessageEvent { id, event, channel, data, uid, umd };
-            (EventKind::MessagePublished(message), metadata)
+            (kind, EventMetadata { channel, ..Default::default() })
         });
     }
 }
 
 fn of(connection: &Connection) -> EventMetadata {
-    EventMetadata { connection_id: Some(Arc::clone(connection.id())), ..Default::default() }
+    let Peer { source_ip, user_agent } = connection.peer().clone();
+    let connection_id = Some(Arc::clone(connection.id()));
+    EventMetadata { connection_id, source_ip, user_agent, ..Default::default() }
 }
 
 fn connection_event(
@@ -238,8 +214,10 @@ fn connection_event(
         connected_at: connection.connected_at(),
         disconnected_at,
         keep_alive: connection.keep_alive(),
+        source_ip: connection.peer().source_ip,
         uid: meta.uid,
         umd: meta.umd,
+        user_agent: connection.peer().user_agent.clone(),
     }
 }
 

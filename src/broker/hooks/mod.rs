@@ -42,8 +42,8 @@ use std::time::Duration;
 ///   dropped at the `.await` where it is. What must not be cut in two belongs in a task.
 ///
 /// The host's own calls and requests of the server API, for one message or many, are not asked
-/// about, nor are reactions, channel storage and changes of metadata. Of what is scheduled a hook
-/// is asked when it is accepted, and not again when it is due.
+/// about, nor are reactions and changes of metadata. Of what is scheduled a hook is asked when it
+/// is accepted, and not again when it is due.
 ///
 /// ```
 /// use fanfare::{Code, Hooks, Publishing, Veto, async_trait};
@@ -79,7 +79,8 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// A client is about to publish a message, over its WebSocket or the client HTTP API.
+    /// A client is about to publish a message, or to set a value of a channel's storage
+    /// ([`Publishing::key`]), over its WebSocket or the client HTTP API.
     async fn publish(&self, publishing: &mut Publishing) -> Result<(), Veto> {
         let _ = publishing;
         Ok(())

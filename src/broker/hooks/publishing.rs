@@ -3,6 +3,7 @@
 use super::{checked_json, json_text, umd_text};
 use crate::broker::Error;
 use crate::broker::message::check_event;
+use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::store::StoreFor;
 use crate::session::{PublishRequest, check_data_size};
 use fanfare_storage::Timestamp;
@@ -10,12 +11,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A message that a client is about to publish, which its tokens permit; see
+/// A message that a client is about to publish, or a value of a channel's storage that it is about
+/// to set ([`key`](Self::key)), which its tokens permit; see
 /// [`Hooks::publish`](super::Hooks::publish).
 #[derive(Debug)]
 pub struct Publishing {
     pub(in crate::broker) connection_id: Arc<str>,
     pub(in crate::broker) request: PublishRequest<'static>,
+    /// Of a value to be set.
+    pub(in crate::broker) key: Option<Cow<'static, str>>,
     pub(in crate::broker) dropped: bool,
 }
 
@@ -32,7 +36,13 @@ impl Publishing {
         &self.request.channel
     }
 
-    /// The event.
+    /// The key of the channel's storage, where a value is set and no message published.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The event; `hotsock.channelStorageSet` where a value is set.
     #[must_use]
     pub fn event(&self) -> &str {
         &self.request.event
@@ -62,7 +72,7 @@ impl Publishing {
         self.request.due
     }
 
-    /// Whether the message is to be stored.
+    /// Whether the message is to be stored; a value always is.
     #[must_use]
     pub fn is_stored(&self) -> bool {
         self.request.store != StoreFor::Seconds(0)
@@ -73,16 +83,21 @@ impl Publishing {
     ///
     /// # Errors
     ///
-    /// Fails where the name is not one that may be published
+    /// Fails where the name is not one that may be published, or where a value is set
     /// ([`is_invalid_input`](Error::is_invalid_input)).
     pub fn set_event(&mut self, event: impl Into<String>) -> Result<(), Error> {
         let event = event.into();
         check_event(&event)?;
+        if self.key.is_some() {
+            let message = "a value is set by hotsock.channelStorageSet alone";
+            return Err(ProtocolError::new(Code::InvalidEventName, message).into());
+        }
         self.request.event = Cow::Owned(event);
         Ok(())
     }
 
-    /// Sets the data to anything that serialises to JSON.
+    /// Sets the data to anything that serialises to JSON. A null, and an object without members,
+    /// clears a value.
     ///
     /// # Errors
     ///
@@ -109,7 +124,8 @@ impl Publishing {
     }
 
     /// Stores the message for a while from when it is published: up to 3,155,695,200 seconds,
-    /// counted in whole ones, where a started one counts. A time of zero does not store it.
+    /// counted in whole ones, where a started one counts. A time of zero does not store it, and
+    /// changes nothing where a value is set, which is kept in any case.
     ///
     /// # Errors
     ///
@@ -117,7 +133,11 @@ impl Publishing {
     pub fn store_for(&mut self, time: Duration) -> Result<(), Error> {
         let store = StoreFor::whole_seconds(time);
         store.check()?;
-        self.request.store = store;
+        if store == StoreFor::Seconds(0) {
+            self.do_not_store();
+        } else {
+            self.request.store = store;
+        }
         Ok(())
     }
 
@@ -126,9 +146,11 @@ impl Publishing {
         self.request.store = StoreFor::Forever;
     }
 
-    /// Does not store the message.
+    /// Does not store the message. Where a value is set this does nothing.
     pub fn do_not_store(&mut self) {
-        self.request.store = StoreFor::Seconds(0);
+        if self.key.is_none() {
+            self.request.store = StoreFor::Seconds(0);
+        }
     }
 
     /// Publishes nothing, where the hook returns `Ok`, and tells nobody: to the sender all looks

@@ -72,6 +72,8 @@ pub(super) struct Change {
     pub(super) kind: ChangeKind,
     /// The member's object, JSON text: what is shown now or, of one who left, was last.
     pub(super) member: Vec<u8>,
+    pub(super) uid: Arc<str>,
+    pub(super) umd: Umd,
 }
 
 impl Members {
@@ -248,6 +250,6 @@ impl Member {
         if kind != ChangeKind::Removed {
             self.object.extend_from_slice(&member);
         }
-        Some(Change { kind, member })
+        Some(Change { kind, member, uid: Arc::clone(&self.uid), umd })
     }
 }

@@ -20,6 +20,7 @@ mod tests;
 pub(crate) use members::Full;
 
 use super::channel::Joined;
+use super::events::ChannelMemberEvent;
 use super::hub::Hub;
 use super::outgoing::Audience;
 use super::relief::{Relief, pressure};
@@ -293,10 +294,10 @@ impl Hub {
         except: Option<ConnectionKey>,
     ) -> Relief {
         let (pressure, relief) = pressure();
-        let Some(Change { kind, member }) = change else { return relief };
+        let Some(Change { kind, member, uid, umd }) = change else { return relief };
         let channel = &*room.channel;
         let (frame, list) = announcement(kind, channel, &member, |out| members.write_list(out));
-        room.set_list(list);
+        room.set_list(list.clone());
         if let Some(subscribers) = self.subscribers(channel) {
             subscribers.deliver(&Delivery {
                 // It has no place among the messages, and none that is read later includes it.
@@ -307,6 +308,9 @@ impl Hub {
                 pressure: Some(&pressure),
             });
         }
+        let channel = Arc::clone(&room.channel);
+        let member = || ChannelMemberEvent { channel, uid, umd, members: list };
+        self.announcer().member_changed(kind, member);
         relief
     }
 

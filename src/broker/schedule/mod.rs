@@ -12,9 +12,10 @@ mod waiting;
 pub(crate) use payload::{Deed, Task};
 pub use waiting::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 
+use super::connection::Connection;
 use super::core::Core;
 use super::entries::Setting;
-use super::events::Origin;
+use super::events::{Cause, Subject, Via};
 use super::hub::next_id;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::{Pending, deduplication};
@@ -120,15 +121,20 @@ impl Core {
 
 impl Task {
     /// What a client publishes later.
-    pub(crate) fn of_client(connection: &str, request: &PublishRequest<'_>) -> Self {
+    pub(crate) fn of_client(
+        connection: &Connection,
+        request: &PublishRequest<'_>,
+        via: Via<'_>,
+    ) -> Self {
         Self {
             author: Some(request.meta.author()),
             store: request.store,
             emit: request.emit,
+            cause: request.emit.then(|| Cause::of_client(connection, via)),
             deed: Deed::Publish {
                 event: request.event.clone().into_owned(),
                 data: request.data.clone().into_owned(),
-                except: (!request.echo).then(|| connection.into()),
+                except: (!request.echo).then(|| connection.id().as_ref().into()),
                 deduplication: None,
             },
         }
@@ -143,8 +149,12 @@ impl Task {
             Deed::Publish { event, data, except, deduplication: key } => {
                 if self.emit {
                     let sender = sender(self.author.as_ref());
-                    let origin = || Origin { sender, connection_id: None, trigger: None };
-                    announcement = core.hub.announcer().message(channel, &event, origin);
+                    let cause = self.cause.unwrap_or_default();
+                    let describe = || {
+                        let event = event.as_str().into();
+                        (Subject::Message { event, sender }, cause)
+                    };
+                    announcement = core.hub.announcer().prepare(channel, describe);
                 }
                 let meta = self.author.as_ref().map(|author| meta(Some(author)));
                 let data = data.as_bytes();
@@ -156,9 +166,9 @@ impl Task {
                 (frame, Audience::AllBut(except), change)
             }
             Deed::SetEntry { key, value } => {
-                let (author, emit) = (self.author, self.emit);
-                let setting = Setting { key, value, author, retention, emit };
-                return setting.draft(channel, core.settings.max_storage_keys, Some(id));
+                let cause = self.emit.then(|| self.cause.unwrap_or_default());
+                let setting = Setting { key, value, author: self.author, retention, cause };
+                return setting.draft(core, channel, Some(id));
             }
         };
         let write = Some(PendingWrite { change, fulfils: Some(id) });

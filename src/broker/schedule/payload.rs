@@ -1,6 +1,7 @@
 //! What a schedule holds in storage: JSON of a version, which says what is to be done and with
 //! which permissions, as they were when it was accepted (protocol section 4).
 
+use crate::broker::events::{Cause, StoredCause};
 use crate::protocol::store::StoreFor;
 use bytes::Bytes;
 use fanfare_storage::Author;
@@ -21,6 +22,8 @@ pub(crate) struct Task {
     pub(crate) store: StoreFor,
     /// Whether broker events tell of it (section 12).
     pub(crate) emit: bool,
+    /// The request that asked for it, as those events tell it.
+    pub(crate) cause: Option<Cause>,
     pub(crate) deed: Deed,
 }
 
@@ -56,6 +59,8 @@ struct Stored<'a> {
     store: i64,
     #[serde(default, skip_serializing_if = "is_false")]
     emit: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cause: Option<StoredCause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,7 +120,9 @@ impl Task {
             StoreFor::Forever => -1,
             StoreFor::Seconds(seconds) => i64::try_from(seconds).unwrap_or(i64::MAX),
         };
-        let mut stored = Stored { v: VERSION, author, store, emit: self.emit, ..Stored::default() };
+        let cause = self.cause.as_ref().map(Cause::stored);
+        let mut stored =
+            Stored { v: VERSION, author, store, emit: self.emit, cause, ..Stored::default() };
         match &self.deed {
             Deed::Publish { event, data, except, deduplication } => {
                 stored.deed = PUBLISH;
@@ -167,6 +174,7 @@ impl Task {
             }),
             store: u64::try_from(stored.store).map_or(StoreFor::Forever, StoreFor::Seconds),
             emit: stored.emit,
+            cause: stored.cause.map(Cause::from),
             deed,
         })
     }
@@ -182,6 +190,7 @@ mod tests {
             author: None,
             store: StoreFor::Seconds(0),
             emit: false,
+            cause: None,
             deed: Deed::Publish {
                 event: "e".to_owned(),
                 data: "1".to_owned(),
@@ -195,7 +204,7 @@ mod tests {
     fn a_payload_is_compact_and_stays_readable() {
         let payload = task().to_payload().unwrap();
         assert_eq!(&payload[..], br#"{"v":1,"do":"publish","event":"e","data":1}"#);
-        let full = br#"{"v":1,"do":"publish","author":{"uid":"jim","umd":{"a": 1.50}},"store":-1,"emit":true,"event":"e","data":[ 1 ],"except":"c","deduplication":"d"}"#;
+        let full = br#"{"v":1,"do":"publish","author":{"uid":"jim","umd":{"a": 1.50}},"store":-1,"emit":true,"cause":{"connectionId":"c","trigger":"client.http"},"event":"e","data":[ 1 ],"except":"c","deduplication":"d"}"#;
         let read = Task::from_payload(full).unwrap();
         assert_eq!(read.store, StoreFor::Forever);
         assert_eq!(read.to_payload().unwrap(), &full[..]);
@@ -247,6 +256,7 @@ mod tests {
                 }),
                 store: store.map_or(StoreFor::Forever, StoreFor::Seconds),
                 emit,
+                cause: emit.then(Cause::of_host),
                 deed: Deed::Publish {
                     event,
                     data,
