@@ -1,6 +1,9 @@
 //! Accepts connections, serves HTTP/1.1 on them, and drains.
 
 use crate::app::App;
+use fanfare::SourceIp;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -75,13 +78,17 @@ async fn serve_connection(stream: TcpStream, app: App, mut draining: watch::Rece
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("TCP_NODELAY: {error}");
     }
+    let source = stream.peer_addr().ok().map(|peer| SourceIp(peer.ip()));
+    let respond = move |mut request: Request<Incoming>| {
+        if let Some(source) = source {
+            request.extensions_mut().insert(source);
+        }
+        app.clone().respond(request)
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(move |request| app.clone().respond(request)),
-        )
+        .serve_connection(TokioIo::new(stream), service_fn(respond))
         .with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {

@@ -5,7 +5,7 @@
 
 use super::connection::{Connection, Wait};
 use super::core::Core;
-use super::events::{Cause, ChannelStorageEvent, Subject, Via};
+use super::events::{Announcer, Cause, ChannelStorageEvent, Subject, Via};
 use super::outgoing::{Audience, Change, Draft, PendingWrite, split_context};
 use super::schedule::{Booking, Deed, Task};
 use super::subscribers::Registration;
@@ -48,8 +48,9 @@ const READ_PAGE: usize = 32;
 impl Setting {
     pub(super) fn draft(
         self,
-        core: &Core,
+        announcer: &Announcer,
         channel: &Arc<str>,
+        max_keys: usize,
         fulfils: Option<MessageId>,
     ) -> Draft {
         let meta = meta(self.author.as_ref());
@@ -69,7 +70,7 @@ impl Setting {
             let (key, author, value) = (&self.key, self.author.as_ref(), value.clone());
             let describe =
                 || (Subject::Entry(event(channel, key, value, expires_at, author)), cause);
-            core.hub.announcer().prepare(channel, describe)
+            announcer.prepare(channel, describe)
         });
         let set = SetEntry {
             key: self.key,
@@ -78,7 +79,7 @@ impl Setting {
             expires_at,
             announce_expiry,
             context,
-            max_keys: core.settings.max_storage_keys,
+            max_keys,
         };
         Draft {
             frame,
@@ -123,7 +124,7 @@ impl Core {
             retention: request.store.retention(self.clock.now().wall),
             cause: request.emit.then(|| Cause::of_client(connection, via)),
         };
-        setting.draft(self, &request.channel, None)
+        setting.draft(self.hub.announcer(), &request.channel, self.settings.max_storage_keys, None)
     }
 
     /// What a client sets later, where it is to be later.

@@ -222,7 +222,8 @@ impl Core {
             unreachable!("an update sets an entry")
         };
         let setting = Setting { key, value, author: None, retention, cause: task.cause };
-        let draft = setting.draft(self, &channel, None);
+        let draft =
+            setting.draft(self.hub.announcer(), &channel, self.settings.max_storage_keys, None);
         let pending = self.enqueue(&channel, draft).await;
         Ok((channel, pending, None))
     }

@@ -1,6 +1,7 @@
 //! What a host hears of its broker.
 
 use crate::client::{Client, backend};
+use crate::scheduling::soon;
 use crate::server::{Server, builder};
 use crate::token::{chat, connect};
 use fanfare::{EventKind, EventStream, Lagged, Message, Timestamp};
@@ -9,7 +10,7 @@ use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-async fn next(events: &mut EventStream) -> Value {
+pub async fn next(events: &mut EventStream) -> Value {
     let next = tokio::time::timeout(Duration::from_secs(30), events.recv());
     let event = next.await.expect("no event in 30 seconds").unwrap().unwrap();
     let json: Value = serde_json::from_str(&event.to_json()).unwrap();
@@ -28,7 +29,7 @@ fn emitting(uid: &str) -> String {
     }}}))
 }
 
-fn event(kind: &str, metadata: &Value, data_type: &str, data: &Value) -> Value {
+pub fn event(kind: &str, metadata: &Value, data_type: &str, data: &Value) -> Value {
     let mut all = json!({"hotsockVersion": "1.13"});
     all.as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
     json!({
@@ -42,17 +43,17 @@ async fn section_12_a_connection_s_life_is_told_in_order() {
     let mut events = server.broker.events();
     let mut jim = Client::connect(&server, &emitting("jim")).await;
     let id = jim.id.clone();
-    let mine = json!({"connectionId": id});
+    let mine = json!({"connectionId": id, "sourceIp": "127.0.0.1"});
     let connected = next(&mut events).await;
     let since = connected["data"]["connectedAt"].clone();
     assert!(since.as_str().unwrap().ends_with('Z'));
     let mut data = json!({
         "id": id, "connectedAt": since, "disconnectedAt": null, "keepAlive": false,
-        "sourceIp": null, "uid": "jim", "umd": {"name": "J"}, "userAgent": null,
+        "sourceIp": "127.0.0.1", "uid": "jim", "umd": {"name": "J"}, "userAgent": null,
     });
     assert_eq!(connected, event("hotsock.connected", &mine, "connection", &data));
 
-    let on_channel = json!({"connectionId": id, "channel": "c"});
+    let on_channel = json!({"connectionId": id, "sourceIp": "127.0.0.1", "channel": "c"});
     let subscription =
         json!({"channel": "c", "connectionId": id, "uid": "jim", "umd": {"name": "J"}});
     let updated = |count: u32| {
@@ -174,7 +175,15 @@ async fn section_12_messages_are_told_where_they_ask_for_it_with_what_triggered_
     let later = Message::new("c", "told").data(&7).emit_pub_sub_event(true).schedule_at(soon);
     server.broker.publish(later).await.unwrap();
     let told = next(&mut events).await;
-    assert_eq!((&told["data"]["data"], told["metadata"].get("trigger")), (&json!(7), None));
+    check(&told, "server.embedded", json!(7), None);
+
+    // What is scheduled tells the request that asked for it.
+    let body = json!({"channel": "c", "event": "told", "data": 8, "scheduleExpression": soon()});
+    jim.call(&server, "publishMessage", &body).await;
+    let told = next(&mut events).await;
+    check(&told, "client.http", json!(8), Some(&meta));
+    assert_eq!(told["metadata"]["connectionId"], json!(jim.id));
+    assert!(told["metadata"]["requestId"].is_string());
 }
 
 #[tokio::test]

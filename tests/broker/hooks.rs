@@ -86,6 +86,17 @@ impl Hooks for Host {
                 assert!(publishing.store_for(Duration::MAX).is_err());
                 Ok(())
             }
+            "keep" => {
+                assert_eq!((publishing.key(), publishing.is_stored()), (Some("k"), true));
+                assert_eq!(publishing.event(), "hotsock.channelStorageSet");
+                assert!(publishing.set_event("e").is_err());
+                publishing.do_not_store();
+                publishing.store_for(Duration::ZERO).unwrap();
+                assert!(publishing.is_stored());
+                publishing.set_data(&[1]).unwrap();
+                Ok(())
+            }
+            "clear" => publishing.set_data(&json!(null)).map_err(|_| unreachable!()),
             "vanish" => {
                 publishing.drop_silently();
                 Ok(())
@@ -265,4 +276,32 @@ async fn a_timeout_out_of_range_is_refused() {
     for timeout in [Duration::ZERO, Duration::from_secs(61)] {
         assert!(builder().hook_timeout(timeout).build().await.is_err());
     }
+}
+
+#[tokio::test]
+async fn a_value_of_channel_storage_is_vetoed_and_changed_as_messages_are() {
+    let (server, host) = hosted(impatient).await;
+    let storage = json!({"k": {"set": true, "get": true}});
+    let token = connect(&json!({"channels": {"c": {"storage": storage}}}));
+    let mut jim = Client::connect(&server, &token).await;
+    let set = |data: &str| json!({"event": "hotsock.channelStorageSet", "channel": "c", "key": "k", "data": data});
+    let get = json!({"event": "hotsock.channelStorageGet", "channel": "c", "key": "k"});
+    assert_eq!(jim.error(&set("refused")).await, "NOT_PAID");
+    jim.send(&set("vanish")).await;
+    jim.send(&get).await;
+    assert_eq!(jim.next().await["data"], json!(null));
+    jim.send(&set("keep")).await;
+    jim.send(&get).await;
+    assert_eq!(jim.next().await["data"], json!([1]));
+    let call = jim.call(&server, "channelStorageSet", &set("limited")).await;
+    assert_eq!(call.code(), (429, "RATE_LIMITED".to_owned()));
+    assert_eq!(jim.call(&server, "channelStorageSet", &set("vanish")).await.status, 202);
+    jim.send(&get).await;
+    assert_eq!(jim.next().await["data"], json!([1]));
+    assert_eq!(jim.call(&server, "channelStorageSet", &set("clear")).await.status, 202);
+    jim.send(&get).await;
+    assert_eq!(jim.next().await["data"], json!(null));
+    let asked = host.publishes.load(Ordering::Relaxed);
+    server.broker.set_entry(fanfare::EntryUpdate::new("c", "k").data(&1)).await.unwrap();
+    assert_eq!((asked, host.publishes.load(Ordering::Relaxed)), (6, 6));
 }

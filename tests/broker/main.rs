@@ -4,6 +4,7 @@
 
 mod admin;
 mod backend;
+mod channel_events;
 mod client;
 mod client_api;
 mod connecting;

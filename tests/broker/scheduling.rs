@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A second or two from now, in UTC.
-fn soon() -> String {
+pub fn soon() -> String {
     expression(now() + 2)
 }
 

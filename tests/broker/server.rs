@@ -2,7 +2,10 @@
 
 use crate::backend;
 use crate::token::SECRET;
-use fanfare::{Algorithm, Broker, BrokerBuilder, BrokerService, VerifyingKey};
+use fanfare::{Algorithm, Broker, BrokerBuilder, BrokerService, SourceIp, VerifyingKey};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,15 +44,20 @@ impl Server {
         Self::serving(broker, service).await
     }
 
-    /// Serves with nothing but hyper's own HTTP/1 server.
+    /// Serves with nothing but hyper's own HTTP/1 server, and tells where clients are.
     pub async fn serving(broker: Broker, service: BrokerService) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
             loop {
-                let (socket, _) = listener.accept().await.unwrap();
+                let (socket, peer) = listener.accept().await.unwrap();
+                let service = service.clone();
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(SourceIp(peer.ip()));
+                    service.call(request)
+                });
                 let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(socket), service.clone())
+                    .serve_connection(TokioIo::new(socket), service)
                     .with_upgrades();
                 tokio::spawn(connection);
             }

@@ -100,6 +100,7 @@ fn events_are_posted_and_signed() {
     };
     let id = &jim.connected["data"]["connectionId"];
     assert_eq!(&of_type("hotsock.connected")["id"], id);
+    assert_eq!(of_type("hotsock.connected")["sourceIp"], "127.0.0.1");
     assert_eq!(&of_type("hotsock.subscribed")["connectionId"], id);
     assert_eq!(of_type("hotsock.channelUpdated")["subscriptionsCount"], 1);
     assert!(book.events.iter().all(|event| event["source"] == "hotsock.v1"));

@@ -1,4 +1,6 @@
 use super::*;
+use bytes::Bytes;
+use fanfare_storage::MessageId;
 use serde_json::{Value, json};
 
 fn json_of(event: &Event) -> Value {
@@ -24,11 +26,15 @@ fn section_12_data_and_umd_are_passed_on_as_they_were_written() {
         channel: Some("c".into()),
         event: Some("a\"b".into()),
         connection_id: Some("id".into()),
+        source_ip: Some("2001:db8::1".parse().unwrap()),
+        user_agent: Some("\"x\"".into()),
+        request_id: Some("r".into()),
         trigger: Some(Trigger::ClientHttp),
+        ..EventMetadata::default()
     };
     assert_eq!(
         Event::new(EventKind::MessagePublished(message), metadata).to_json(),
-        r#"{"source":"hotsock.v1","type":"hotsock.messagePublished","metadata":{"hotsockVersion":"1.13","channel":"c","event":"a\"b","connectionId":"id","trigger":"client.http"},"data":{"id":"00000000000000000000000000","event":"a\"b","channel":"c","data":[ 1.50 ],"meta":{"uid":null,"umd":{"a": 1.0}}},"dataType":"message"}"#
+        r#"{"source":"hotsock.v1","type":"hotsock.messagePublished","metadata":{"hotsockVersion":"1.13","channel":"c","event":"a\"b","connectionId":"id","sourceIp":"2001:db8::1","userAgent":"\"x\"","requestId":"r","trigger":"client.http"},"data":{"id":"00000000000000000000000000","event":"a\"b","channel":"c","data":[ 1.50 ],"meta":{"uid":null,"umd":{"a": 1.0}}},"dataType":"message"}"#
     );
 }
 
@@ -39,8 +45,10 @@ fn section_12_a_connection_shows_times_and_nulls() {
         connected_at: Timestamp::from_unix_seconds(1_700_000_000),
         disconnected_at: None,
         keep_alive: true,
+        source_ip: None,
         uid: None,
         umd: None,
+        user_agent: None,
     };
     let event = Event::new(EventKind::Connected(connection.clone()), EventMetadata::default());
     let mut expected = json!({
@@ -62,12 +70,74 @@ fn section_12_a_connection_shows_times_and_nulls() {
 }
 
 #[test]
+fn section_12_a_reaction_shows_when_it_was_given_and_when_it_goes() {
+    let reaction = MessageReactionEvent {
+        channel: "c".into(),
+        message_id: MessageId::MIN,
+        id: MessageId::MAX,
+        reaction: "👍".into(),
+        uid: "jim".into(),
+        umd: Some(Bytes::from_static(b"[1.0]")),
+        created_at: Timestamp::from_unix_seconds(1_700_000_000),
+        expires_at: Some(Timestamp::from_unix_seconds(1_700_000_060)),
+    };
+    let metadata = EventMetadata { reaction: Some("👍".into()), ..EventMetadata::default() };
+    assert_eq!(
+        Event::new(EventKind::MessageReactionRemoved(reaction), metadata).to_json(),
+        r#"{"source":"hotsock.v1","type":"hotsock.messageReactionRemoved","metadata":{"hotsockVersion":"1.13","reaction":"👍"},"data":{"channel":"c","messageId":"00000000000000000000000000","id":"7ZZZZZZZZZZZZZZZZZZZZZZZZZ","reaction":"👍","uid":"jim","umd":[1.0],"createdAt":"2023-11-14T22:13:20.000Z","expiresAt":"2023-11-14T22:14:20.000Z"},"dataType":"messageReaction"}"#
+    );
+}
+
+#[test]
+fn section_12_a_value_shows_what_was_there_before() {
+    let mut entry = ChannelStorageEvent {
+        channel: "c".into(),
+        key: "k".into(),
+        data: Some(Bytes::from_static(b"[ 1.50 ]")),
+        data_previous: None,
+        expired: false,
+        expires_at: Some(Timestamp::from_unix_seconds(1_700_000_000)),
+        uid: Some("jim".into()),
+        umd: None,
+    };
+    let told = |entry: ChannelStorageEvent| {
+        let metadata = EventMetadata { key: Some("k".into()), ..EventMetadata::default() };
+        Event::new(EventKind::ChannelStorageUpdated(entry), metadata).to_json()
+    };
+    assert_eq!(
+        told(entry.clone()),
+        r#"{"source":"hotsock.v1","type":"hotsock.channelStorageUpdated","metadata":{"hotsockVersion":"1.13","key":"k"},"data":{"channel":"c","key":"k","data":[ 1.50 ],"dataPrevious":null,"expired":false,"expiresAt":"2023-11-14T22:13:20.000Z","meta":{"uid":"jim","umd":null}},"dataType":"channelStorage"}"#
+    );
+    entry.data_previous = entry.data.take();
+    (entry.expired, entry.uid) = (true, None);
+    let data = &serde_json::from_str::<Value>(&told(entry)).unwrap()["data"];
+    let (data, before, expired) = (&data["data"], &data["dataPrevious"], &data["expired"]);
+    assert_eq!((data, before, expired), (&json!(null), &json!([1.5]), &json!(true)));
+}
+
+#[test]
+fn section_12_a_member_shows_all_members() {
+    let member = ChannelMemberEvent {
+        channel: "presence.c".into(),
+        uid: "pam".into(),
+        umd: Some(Bytes::from_static(b"{\"a\": 1}")),
+        members: Bytes::from_static(br#"[{"uid":"jim","umd":null},{"uid":"pam","umd":{"a": 1}}]"#),
+    };
+    let metadata = EventMetadata { channel: Some("presence.c".into()), ..EventMetadata::default() };
+    assert_eq!(
+        Event::new(EventKind::MemberAdded(member), metadata).to_json(),
+        r#"{"source":"hotsock.v1","type":"hotsock.memberAdded","metadata":{"hotsockVersion":"1.13","channel":"presence.c"},"data":{"uid":"pam","umd":{"a": 1},"members":[{"uid":"jim","umd":null},{"uid":"pam","umd":{"a": 1}}]},"dataType":"channelMember"}"#
+    );
+}
+
+#[test]
 fn section_12_nothing_is_prepared_when_nobody_listens() {
     let announcer = Announcer::new(4);
     let never = || -> (EventKind, EventMetadata) { panic!("it was prepared") };
     announcer.announce(never);
-    let origin = || -> Origin { panic!("it was prepared") };
-    assert!(announcer.message(&"c".into(), "e", origin).is_none());
+    let describe = || -> (Subject, Cause) { panic!("it was prepared") };
+    assert!(announcer.prepare(&"c".into(), describe).is_none());
+    announcer.member_changed(ChangeKind::Added, || panic!("it was prepared"));
     drop(announcer.listen());
     announcer.announce(never);
 }

@@ -168,7 +168,8 @@ impl Task {
             Deed::SetEntry { key, value } => {
                 let cause = self.emit.then(|| self.cause.unwrap_or_default());
                 let setting = Setting { key, value, author: self.author, retention, cause };
-                return setting.draft(core, channel, Some(id));
+                let max_keys = core.settings.max_storage_keys;
+                return setting.draft(core.hub.announcer(), channel, max_keys, Some(id));
             }
         };
         let write = Some(PendingWrite { change, fulfils: Some(id) });

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::{Algorithm, ChannelClaims, Claims, SigningKey, Token};
-use crate::broker::{Broker, Connection, Core, Error, Message};
+use crate::broker::{Broker, Connection, Core, Error, Message, Peer};
 use serde_json::json;
 
 struct Place {
@@ -31,7 +31,7 @@ impl Place {
 
     fn connect(&self, uid: &str) -> Arc<Connection> {
         let token = self.token(uid);
-        let (connection, wait) = self.core.open(&token, token.meta()).unwrap();
+        let (connection, wait) = self.core.open(&token, token.meta(), Peer::default()).unwrap();
         assert!(wait.is_none());
         connection.mailbox().drain();
         connection
@@ -49,10 +49,10 @@ async fn a_connection_that_opens_while_its_token_is_revoked_is_closed() {
     let token = place.token("jim");
     let late = Timestamp::MAX;
     assert_eq!(place.broker.revoke_user("jim", late, None).await.unwrap().disconnected, 0);
-    let (connection, _) = place.core.open(&token, token.meta()).unwrap();
+    let (connection, _) = place.core.open(&token, token.meta(), Peer::default()).unwrap();
     assert_eq!(connection.mailbox().drain().1, Some(CloseReason::Disconnected));
     let anns = place.token("ann");
-    let (other, _) = place.core.open(&anns, anns.meta()).unwrap();
+    let (other, _) = place.core.open(&anns, anns.meta(), Peer::default()).unwrap();
     assert_eq!(other.mailbox().drain().1, None);
 }
 

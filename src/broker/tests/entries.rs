@@ -12,9 +12,9 @@ impl World {
             value: Some(value.to_string()),
             author: None,
             retention: Retention::Forever,
-            emit: false,
+            cause: None,
         };
-        let draft = setting.draft("c", 2, None);
+        let draft = setting.draft(self.hub.announcer(), &"c".into(), 2, None);
         let permit = self.hub.try_reserve(draft.size()).unwrap();
         let (caller, settled) = oneshot::channel();
         self.hub.publish(&"c".into(), draft.outgoing(Settle::Caller(caller), permit));

@@ -5,6 +5,7 @@ mod crowd;
 mod delivery;
 mod ending;
 mod entries;
+mod expiry;
 mod faulty;
 mod held;
 mod order;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::{Algorithm, ChannelClaims, Claims, SigningKey, StorageClaims};
-use crate::broker::{Broker, BrokerBuilder, Connection, Core, Message, Wait};
+use crate::broker::{Broker, BrokerBuilder, Connection, Core, Message, Peer, Wait};
 use fanfare_storage::Durability;
 use serde_json::json;
 use std::future::poll_fn;
@@ -53,7 +53,7 @@ impl Place {
         let claims = Claims::connect().expires_in(Duration::from_secs(3600)).channel("c", channel);
         let token = claims.sign(&self.key).unwrap();
         let token = self.core.verify_connect(&token).unwrap();
-        let (connection, wait) = self.core.open(&token, token.meta()).unwrap();
+        let (connection, wait) = self.core.open(&token, token.meta(), Peer::default()).unwrap();
         assert!(wait.is_none());
         connection.mailbox().drain();
         let core = Arc::clone(&self.core);
@@ -152,7 +152,7 @@ async fn what_was_missed_comes_after_the_confirmation_as_it_would_have_come_live
             .message("*", crate::auth::MessageClaims::new().broadcast(true).store_forever()),
     );
     let token = place.core.verify_connect(&claims.sign(&place.key).unwrap()).unwrap();
-    let (sender, _) = place.core.open(&token, token.meta()).unwrap();
+    let (sender, _) = place.core.open(&token, token.meta(), Peer::default()).unwrap();
     let text = client.to_string();
     let action = sender.session().lock().handle_text(place.clock.now(), &text);
     assert!(place.core.perform(&sender, action).is_none());

@@ -244,7 +244,7 @@ impl Client {
             Action::SetEntry(request) => self.set.push(Set {
                 channel: request.channel.to_string(),
                 key: request.key.into_owned(),
-                value: request.value.map(str::to_owned),
+                value: request.value.map(Cow::into_owned),
                 uid: request.meta.uid.map(|uid| uid.to_string()),
                 store: request.store,
                 due: request.due,

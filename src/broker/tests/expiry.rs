@@ -1,0 +1,40 @@
+//! Protocol section 12: values of a channel's storage that expire.
+
+use super::*;
+use crate::auth::{Algorithm, SigningKey};
+use crate::broker::{Broker, EntryUpdate, EventKind, Trigger, sweep};
+
+#[tokio::test]
+async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_that() {
+    let key = SigningKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_700_000_000)));
+    let storage: Arc<dyn Storage> = Arc::new(FaultyStorage::default());
+    let builder = Broker::builder().verifying_key(key.verifying_key()).shared_storage(storage);
+    let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
+    let minute = Duration::from_secs(60);
+    let set = |key: &str, told: bool| {
+        let update = EntryUpdate::new("c", key).raw_data("[1.0]").store_for(minute);
+        broker.set_entry(update.emit_pub_sub_event(told))
+    };
+    set("told", true).await.unwrap();
+    set("untold", false).await.unwrap();
+    set("no longer", true).await.unwrap();
+    set("no longer", false).await.unwrap();
+
+    let mut events = broker.events();
+    sweep(&broker.core).await;
+    let end = Timestamp::from_unix_seconds(1_700_000_060);
+    clock.set_wall(end);
+    sweep(&broker.core).await;
+    sweep(&broker.core).await;
+    drop(broker);
+    let event = events.recv().await.unwrap().unwrap();
+    let EventKind::ChannelStorageUpdated(entry) = event.kind() else { panic!("{event:?}") };
+    assert_eq!((&*entry.channel, &*entry.key, entry.expired), ("c", "told", true));
+    assert_eq!((&entry.data, entry.expires_at), (&None, Some(end)));
+    assert_eq!(entry.data_previous.as_deref(), Some(&b"[1.0]"[..]));
+    let metadata = event.metadata();
+    assert_eq!(metadata.trigger, Some(Trigger::ServerEmbedded));
+    assert_eq!((metadata.channel.as_deref(), metadata.key.as_deref()), (Some("c"), Some("told")));
+    assert_eq!(events.recv().await, None);
+}
