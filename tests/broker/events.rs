@@ -1,7 +1,7 @@
 //! What a host hears of its broker.
 
 use crate::client::{Client, backend};
-use crate::scheduling::soon;
+use crate::scheduling;
 use crate::server::{Server, builder};
 use crate::token::{chat, connect};
 use fanfare::{EventKind, EventStream, Lagged, Message, Timestamp};
@@ -178,7 +178,7 @@ async fn section_12_messages_are_told_where_they_ask_for_it_with_what_triggered_
     check(&told, "server.embedded", json!(7), None);
 
     // What is scheduled tells the request that asked for it.
-    let body = json!({"channel": "c", "event": "told", "data": 8, "scheduleExpression": soon()});
+    let body = json!({"channel": "c", "event": "told", "data": 8, "scheduleExpression": scheduling::soon()});
     jim.call(&server, "publishMessage", &body).await;
     let told = next(&mut events).await;
     check(&told, "client.http", json!(8), Some(&meta));

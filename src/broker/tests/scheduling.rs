@@ -222,7 +222,7 @@ async fn section_11_channel_storage_is_set_at_its_time_with_a_lifetime_from_then
         (None, StoreFor::Forever, 30),
     ] {
         let deed = Deed::SetEntry { key: "k".to_owned(), value: value.map(str::to_owned) };
-        let task = Task { author: Some(author.clone()), store, emit: false, deed };
+        let task = Task { author: Some(author.clone()), store, emit: false, cause: None, deed };
         let booking = broker.core.book("c", at(due), &task).unwrap();
         let pending = broker.core.enqueue_booking(&"c".into(), booking).await;
         pending.settled().await.unwrap();

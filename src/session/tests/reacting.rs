@@ -31,7 +31,7 @@ fn section_7_2_a_reaction_names_its_target_and_its_user() {
     assert_eq!(request.reacting.message.to_string(), TARGET);
     assert_eq!((&*request.reacting.reaction, &*request.uid, request.echo), ("👍", "jim", false));
     assert_eq!(request.reacting.action, ReactionAction::Add);
-    assert_eq!(client.session.may_react(&request, "chat"), Ok(()));
+    assert_eq!(client.session.may_react(&request, "chat"), Ok(false));
     let other = client.session.may_react(&request, "other").unwrap_err();
     assert_eq!(other.code, Code::ReactPermissionDenied);
 }
