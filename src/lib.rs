@@ -146,13 +146,28 @@
 //!
 //! # Events
 //!
-//! [`Broker::events`] is a stream of what happens, typed and as JSON (protocol section 12):
-//! connected, disconnected, subscribed, unsubscribed, channelUpdated, and messagePublished where
-//! the message's `emitPubSubEvent` is true. A change of a channel's count is told before the
-//! subscription that made it, or right before the word of its end. A message is told once it is
-//! delivered, and one that was dropped since it repeats another is not; one that was scheduled has
-//! no `trigger` and no `connectionId`. Events are not stored: a stream has what happens while it is
-//! there, up to [`event_capacity`](BrokerBuilder::event_capacity) of them unread.
+//! [`Broker::events`] is a stream of what happens, typed and as JSON (protocol section 12). Events
+//! of connections, subscriptions, channels' counts and members are there whenever somebody listens;
+//! those of messages, reactions and channel storage where `emitPubSubEvent` is true: of the message,
+//! the key, or the message reacted to. The server's own publishes, reactions and values say it
+//! themselves.
+//!
+//! - A change of a channel's count is told before the subscription that made it, or right before
+//!   the word of its end. A change of a connection's own metadata is told as `connectionUpdated`,
+//!   and not that of a subscription.
+//! - A message is told once it is delivered, and one that was dropped since it repeats another is
+//!   not; nor is a reaction or a value that was there already. What was scheduled is told with the
+//!   request that asked for it.
+//! - A reaction that is taken back is told as it was given, with its id, its time and the request of
+//!   then. A value that expires is told with the request that wrote it last.
+//! - `requestId` is made up for each request and each message on a WebSocket, and shared by all that
+//!   an array or `channels` publishes; a backend may name it in `X-Request-Id`. The host's own calls
+//!   have none.
+//! - `sourceIp` is what the host says in the extension [`SourceIp`] of its requests, and null where
+//!   it says nothing.
+//!
+//! Events are not stored: a stream has what happens while it is there, up to
+//! [`event_capacity`](BrokerBuilder::event_capacity) of them unread.
 //!
 //! # Features
 //!

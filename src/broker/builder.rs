@@ -236,8 +236,9 @@ impl BrokerBuilder {
 
     /// How many events [`Broker::events`] keeps for a stream that is slow; 1,024 by default, at
     /// most 65,536, and rounded up to a power of two. Streams share what is kept. An event holds
-    /// some hundred bytes, and that of a message also the message, of about 40 KiB at most; so
-    /// 1,024 of them hold 40 MiB at the very most. Nothing is kept that all streams have read.
+    /// some hundred bytes, and what it tells of: a message of up to 32 KiB, two values of a
+    /// channel's storage, as large each, or the list of all members, of up to about 100 KiB. So
+    /// 1,024 of them hold 100 MiB at the very most. Nothing is kept that all streams have read.
     pub fn event_capacity(mut self, events: usize) -> Self {
         self.event_capacity = events;
         self

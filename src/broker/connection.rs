@@ -29,10 +29,15 @@ pub(crate) struct Connection {
     session: Mutex<Session<Joined>>,
     /// Whose it is; never changes.
     uid: Option<Arc<str>>,
-    connected_at: Timestamp,
-    keep_alive: bool,
-    /// Who opened it.
-    peer: Peer,
+    opening: Opening,
+}
+
+/// How a connection was opened.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) at: Timestamp,
+    pub(super) keep_alive: bool,
+    pub(super) peer: Peer,
 }
 
 impl fmt::Debug for Connection {
@@ -51,26 +56,14 @@ impl Connection {
         secret: Arc<str>,
         mailbox: Arc<Mailbox>,
         session: Session<Joined>,
-        connected_at: Timestamp,
-        keep_alive: bool,
-        peer: Peer,
+        opening: Opening,
     ) -> Self {
         let uid = session.meta().uid.clone();
-        Self {
-            key,
-            id,
-            secret,
-            mailbox,
-            session: Mutex::new(session),
-            uid,
-            connected_at,
-            keep_alive,
-            peer,
-        }
+        Self { key, id, secret, mailbox, session: Mutex::new(session), uid, opening }
     }
 
     pub(super) fn peer(&self) -> &Peer {
-        &self.peer
+        &self.opening.peer
     }
 
     pub(super) fn uid(&self) -> Option<&Arc<str>> {
@@ -78,11 +71,11 @@ impl Connection {
     }
 
     pub(super) fn connected_at(&self) -> Timestamp {
-        self.connected_at
+        self.opening.at
     }
 
     pub(super) fn keep_alive(&self) -> bool {
-        self.keep_alive
+        self.opening.keep_alive
     }
 
     pub(crate) fn key(&self) -> ConnectionKey {

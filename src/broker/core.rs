@@ -2,7 +2,7 @@
 
 use super::channel::Joined;
 use super::clock::Clock;
-use super::connection::{Connection, Wait};
+use super::connection::{Connection, Opening, Wait};
 use super::connections::Connections;
 use super::events::Peer;
 use super::hooks::Host;
@@ -125,16 +125,8 @@ impl Core {
         let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
         let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, meta, now);
         let key = self.connections.next_key();
-        let connection = Connection::new(
-            key,
-            id,
-            Arc::clone(&secret),
-            mailbox,
-            session,
-            now.wall,
-            token.keep_alive,
-            peer,
-        );
+        let opening = Opening { at: now.wall, keep_alive: token.keep_alive, peer };
+        let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session, opening);
         let connection = Arc::new(connection);
         self.connections.insert(&connection);
         self.hub.announcer().connected(&connection, || connection.session().lock().meta().clone());

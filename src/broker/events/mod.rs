@@ -62,10 +62,17 @@ impl EventStream {
 }
 
 impl Broker {
-    /// What happens from now on: connections, subscriptions, and the messages for which
-    /// `emitPubSubEvent` is true (protocol section 12). Each stream gets each event once. Those of
-    /// messages come in their channel's order, once a message is stored, where it is to be, and
-    /// delivered. Those of one connection come in order too.
+    /// What happens from now on: connections, subscriptions, members of presence channels, and the
+    /// messages, reactions and values of channel storage for which `emitPubSubEvent` is true
+    /// (protocol section 12). Each stream gets each event once.
+    ///
+    /// Those of messages, reactions and values come in their channel's order, once they are stored,
+    /// where they are to be, and delivered. Those of one channel's members come in the order in
+    /// which these changed, as do those of one connection and its subscriptions. Values expire
+    /// where no order is, and are told when they are swept, within half a minute or so; one that is
+    /// set anew before that is told as set where there was none.
+    ///
+    /// What is told of addresses is what the host says ([`SourceIp`]).
     ///
     /// Nobody waits for a stream. One that is not read for as long as
     /// [`event_capacity`](crate::BrokerBuilder::event_capacity) events come loses the oldest, and

@@ -18,8 +18,8 @@ async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_tha
     };
     set("told", true).await.unwrap();
     set("untold", false).await.unwrap();
-    set("no longer", true).await.unwrap();
-    set("no longer", false).await.unwrap();
+    set("silenced", true).await.unwrap();
+    set("silenced", false).await.unwrap();
 
     let mut events = broker.events();
     sweep(&broker.core).await;
