@@ -97,7 +97,8 @@ pub(crate) struct Session<R> {
     subscriptions: Subscriptions<R>,
     /// Permissions on channels that the connection is not subscribed to.
     unsubscribed_grants: GrantCache,
-    waiting: Option<PendingSubscribe>,
+    /// In a box, since it is seldom there.
+    waiting: Option<Box<PendingSubscribe>>,
     timers: Timers,
     pace: Pace,
     ended: bool,

@@ -130,7 +130,8 @@ impl<R> Session<R> {
         let spend = use_of.clone().filter(|_| verdict.is_ok() && !late);
         let look_at = use_of.filter(|_| spend.is_none() || ask_host);
         let written = written.into();
-        self.waiting = Some(PendingSubscribe { written, verdict, look_at, ask_host, spend });
+        let waiting = PendingSubscribe { written, verdict, look_at, ask_host, spend };
+        self.waiting = Some(Box::new(waiting));
         Ok(self.proceed())
     }
 
@@ -168,7 +169,7 @@ impl<R> Session<R> {
                 return Action::UseToken(UseToken { token, spend: true });
             }
         }
-        match self.waiting.take() {
+        match self.waiting.take().map(|waiting| *waiting) {
             Some(PendingSubscribe { verdict: Ok(granted), .. }) => self.grant(granted),
             Some(PendingSubscribe { verdict: Err(error), written, .. }) => {
                 Action::error(Some(written), error)
@@ -219,13 +220,14 @@ impl<R> Session<R> {
         if !self.settings.asks_host {
             return self.grant(granted);
         }
-        self.waiting = Some(PendingSubscribe {
+        let waiting = PendingSubscribe {
             written: channel.into(),
             verdict: Ok(granted),
             look_at: None,
             ask_host: true,
             spend: None,
-        });
+        };
+        self.waiting = Some(Box::new(waiting));
         self.proceed()
     }
 
