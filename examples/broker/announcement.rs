@@ -29,6 +29,7 @@ impl Display for Announcement<'_> {
         if self.demo {
             writeln!(f, "  chat:    http://{address}/#{SESSION}")?;
         }
+        writeln!(f, "  console: http://{address}/console")?;
         writeln!(f, "  clients: ws://{address}/v1?token=JWT")?;
         writeln!(f, "  publish: {}", self.publish_command(&address))
     }

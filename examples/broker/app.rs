@@ -50,7 +50,7 @@ impl App {
             "/metrics" => get(request.method(), self.metrics().await),
             path => match &self.demo {
                 Some(demo) if path == "/demo/token" => demo.token(request).await,
-                Some(_) if let Some(page) = pages::find(path) => {
+                demo if let Some(page) = pages::find(path, demo.is_some()) => {
                     get(request.method(), page.reply())
                 }
                 _ => return Ok(self.service.call(request).await?.map(Either::Right)),

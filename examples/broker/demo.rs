@@ -1,4 +1,5 @@
-//! Tokens for the chat page: anybody who asks gets one, for the session and the name that they say.
+//! Tokens for the chat page and the console: anybody who asks gets one, for the session and the name
+//! that they say.
 
 use crate::reply::{self, Reply};
 use fanfare::{ChannelClaims, Claims, MessageClaims, SignError, SigningKey, StorageClaims};

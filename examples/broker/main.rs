@@ -1,4 +1,5 @@
-//! The standalone broker: fanfare on a port of its own, with a chat page to try it on.
+//! The standalone broker: fanfare on a port of its own, with a chat page to try it on, and a console
+//! for developers.
 //!
 //! `cargo run --release --example broker -- --help` says what it can do.
 

@@ -35,7 +35,7 @@ is in use; 2 where an option, or a file that it names, is wrong; 130 after a sec
 ///
 /// Clients connect with WebSockets at /v1, backends post to /publish. With no options it listens on
 /// 127.0.0.1:8080, keeps what it is told to store in ./fanfare-data, and serves a page at / on which
-/// two people chat.
+/// two people chat. Developers find a console at /console, where they connect with a token of theirs.
 // No `Debug`: some fields are secrets.
 #[derive(Parser)]
 #[command(name = "broker", version, after_help = AFTER_HELP, max_term_width = 100)]
@@ -93,8 +93,8 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_ISSUER", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) issuer: Option<String>,
 
-    /// Whether to serve the chat page, and tokens for it to everybody who asks; on only while no
-    /// --signing-key is given.
+    /// Whether to serve the chat page, and tokens for it and the console to everybody who asks; on
+    /// only while no --signing-key is given.
     #[arg(long, value_enum, env = "FANFARE_DEMO")]
     pub(crate) demo: Option<Switch>,
 

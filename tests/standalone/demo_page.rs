@@ -1,4 +1,4 @@
-//! The chat page, and tokens for it.
+//! The chat page and the console, and tokens for them.
 
 use crate::client::{self, Client};
 use crate::process::{Running, Start};
@@ -73,6 +73,7 @@ fn the_pages_come_with_their_types_and_a_strict_policy() {
     let broker = Start::new(home.path()).options(["--storage", "memory"]).serve();
     let pages = [
         ("/", "text/html; charset=utf-8"),
+        ("/base.css", "text/css; charset=utf-8"),
         ("/chat.css", "text/css; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
         ("/conversation.js", "text/javascript; charset=utf-8"),
@@ -90,13 +91,70 @@ fn the_pages_come_with_their_types_and_a_strict_policy() {
     assert_eq!(client::request(&broker, "POST", "/", &[], "").status, 405);
 }
 
+/// What a page or a script loads: the values of `src` and `href`, and what modules import.
+fn loaded_by(text: &str) -> Vec<String> {
+    let named = ["src=\"", "href=\"", "from \"./"]
+        .iter()
+        .flat_map(|before| text.split(before).skip(1).map(|rest| rest.split('"').next().unwrap()));
+    let is_file = |name: &&str| name.ends_with(".js") || name.ends_with(".css");
+    named.filter(is_file).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_console_and_all_that_it_loads_is_there_with_and_without_the_demo() {
+    let home = tempfile::tempdir().unwrap();
+    for demo in ["on", "off"] {
+        let options = ["--storage", "memory", "--demo", demo];
+        let broker = Start::new(home.path()).options(options).serve();
+        let address = format!("http://{}/console", broker.address());
+        assert_eq!(broker.announced("console"), Some(&*address));
+        let get = |path: &str| {
+            let page = client::get(&broker, path);
+            assert_eq!(page.status, 200, "{path}");
+            assert_eq!(page.header("cache-control"), Some("no-cache"), "{path}");
+            assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{path}");
+            assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{path}");
+            let policy = page.header("content-security-policy").unwrap();
+            assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{path}");
+            page
+        };
+        let page = get("/console");
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        let mut paths: Vec<_> =
+            loaded_by(&page.body).into_iter().map(|name| format!("/{name}")).collect();
+        let mut next = 0;
+        while let Some(path) = paths.get(next).cloned() {
+            for name in loaded_by(&get(&path).body) {
+                let imported = format!("/console/{name}");
+                if !paths.contains(&imported) {
+                    paths.push(imported);
+                }
+            }
+            next += 1;
+        }
+        assert!(paths.iter().any(|path| path == "/console/json.js"), "{paths:?}");
+        let demo_token = get("/console/demo.js").body;
+        assert_eq!(demo_token.contains("demo/token"), demo == "on");
+
+        let head = client::request(&broker, "HEAD", "/console", &[], "");
+        assert_eq!((head.status, head.body.as_str()), (200, ""));
+        for path in ["/console", "/console/main.js"] {
+            let refused = client::request(&broker, "POST", path, &[], "");
+            assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
+        }
+        for path in ["/console/", "/console/index.html", "/console/no_demo.js"] {
+            assert_eq!(client::get(&broker, path).error_code(), "NOT_FOUND", "{path}");
+        }
+    }
+}
+
 #[test]
 fn nothing_of_the_demo_is_there_while_it_is_off() {
     let home = tempfile::tempdir().unwrap();
     let options = ["--storage", "memory", "--demo", "off"];
     let broker = Start::new(home.path()).options(options).serve();
     assert_eq!(broker.announced("chat"), None);
-    for path in ["/", "/chat.js"] {
+    for path in ["/", "/chat.js", "/demo/token"] {
         assert_eq!(client::get(&broker, path).status, 404, "{path}");
     }
     assert_eq!(ask(&broker, r#"{"session":"s","name":"Jim"}"#).status, 404);
