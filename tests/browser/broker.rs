@@ -1,7 +1,10 @@
 //! A standalone broker that can crash and come back where it was.
 
-use crate::client;
+use crate::client::{self, Client};
 use crate::process::{Running, Start};
+use crate::token;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use tempfile::TempDir;
@@ -12,12 +15,21 @@ pub(crate) struct Broker {
     running: Option<Running>,
     address: SocketAddr,
     home: TempDir,
+    demo: &'static str,
 }
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::with_demo("on")
+    }
+
+    pub(crate) fn without_demo() -> Self {
+        Self::with_demo("off")
+    }
+
+    fn with_demo(demo: &'static str) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut broker = Self { running: None, address: free_address(), home };
+        let mut broker = Self { running: None, address: free_address(), home, demo };
         broker.restart();
         broker
     }
@@ -27,7 +39,8 @@ impl Broker {
         let storage = format!("redb:{}", self.home.path().join("store").display());
         let listen = self.address.to_string();
         let options = ["--listen", &listen, "--storage", &storage, "--api-key", API_KEY];
-        self.running = Some(Start::new(self.home.path()).options(options).serve());
+        let start = Start::new(self.home.path()).options(options).options(["--demo", self.demo]);
+        self.running = Some(start.serve());
     }
 
     /// Ends it with SIGKILL.
@@ -35,10 +48,31 @@ impl Broker {
         self.running.take().unwrap().kill();
     }
 
+    /// Ends it with SIGTERM.
+    pub(crate) fn drain(&mut self) {
+        assert_eq!(self.running.take().unwrap().stop().code, Some(0));
+    }
+
     /// Publishes as a backend does.
     pub(crate) fn publish(&self, message: &Value) {
-        let response = client::publish(self.running.as_ref().unwrap(), API_KEY, message);
+        let response = client::publish(self.running(), API_KEY, message);
         assert_eq!(response.status, 202, "{response:?}");
+    }
+
+    /// Connects somebody who has no browser.
+    pub(crate) fn connect(&self, token: &str) -> Client {
+        Client::connect(self.running(), token)
+    }
+
+    /// A token of the broker's own key.
+    pub(crate) fn token(&self, claims: &Value) -> String {
+        let key = std::fs::read_to_string(self.home.path().join("store/signing-key")).unwrap();
+        let key = BASE64_URL_SAFE_NO_PAD.decode(key.trim()).unwrap();
+        token::hs256(&key, None, claims)
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -1,4 +1,5 @@
-//! The chat page and its client in a real browser, with the standalone broker behind them.
+//! The chat page, the console and the browsers' client in a real browser, with the standalone
+//! broker behind them.
 //!
 //! These tests need Chromium and ChromeDriver, which `./test.sh` installs. Without them they fail.
 #![cfg(unix)]
@@ -6,6 +7,7 @@
 mod broker;
 mod catching_up;
 mod chat;
+mod console;
 mod driver;
 mod fanfare_js;
 mod page;
@@ -19,3 +21,6 @@ mod client;
 #[allow(dead_code)]
 #[path = "../standalone/process.rs"]
 mod process;
+#[allow(dead_code)]
+#[path = "../standalone/token.rs"]
+mod token;
