@@ -128,9 +128,17 @@ impl<'a> Grants<'a> {
 
     /// Whether any key of the channel's storage is observed by what the tokens say.
     pub(crate) fn observes_any(&self, channel: &str) -> bool {
-        self.channel_rules(channel)
-            .iter()
-            .any(|found| found.rules.storage.any(|rules| rules.observe == Some(true)))
+        self.any_key(channel, |rules| rules.observe)
+    }
+
+    /// Whether any key of the channel's storage may be read by what the tokens say.
+    pub(crate) fn gets_any(&self, channel: &str) -> bool {
+        self.any_key(channel, |rules| rules.get)
+    }
+
+    fn any_key(&self, channel: &str, directive: impl Fn(&StorageRules) -> Option<bool>) -> bool {
+        let rules = self.channel_rules(channel);
+        rules.iter().any(|found| found.rules.storage.any(|rules| directive(rules) == Some(true)))
     }
 
     pub(crate) fn storage(&self, channel: &str, key: &str) -> StorageGrants {

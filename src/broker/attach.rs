@@ -4,7 +4,7 @@
 use super::channel::Joined;
 use super::connection::{Connection, Wait};
 use super::core::Core;
-use super::entries::Shown;
+use super::observing::Shown;
 use super::subscribers::{Phase, Registration};
 use crate::protocol::event::{Event, Subscribed};
 use crate::protocol::names;
@@ -65,9 +65,9 @@ impl Core {
         if !held.confirm(&connection, confirmation, start) {
             return;
         }
-        let mut shown = Shown::new();
+        let mut shown = Shown::default();
         if observes {
-            let Ok(all) = self.show_entries(&registration, &channel).await else {
+            let Ok(all) = self.show_entries(&registration, &channel, start).await else {
                 connection.mailbox().close(CloseReason::StorageFault);
                 return;
             };
@@ -76,11 +76,7 @@ impl Core {
         if let Some(missed) = missed {
             self.replay(&registration, missed).await;
         }
-        // What was shown includes the updates up to its last write.
-        connection.mailbox().release(&registration, |gathered| {
-            let last = gathered.key.as_ref().and_then(|key| shown.get(&**key));
-            last.is_none_or(|last| gathered.id > *last)
-        });
+        connection.mailbox().release(&registration, |gathered| shown.lacks(gathered));
         // Many lists of members may be more than a mailbox holds.
         connection.mailbox().relieved().await;
     }

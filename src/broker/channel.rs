@@ -21,7 +21,7 @@ use super::stats::Counter;
 use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
 use crate::protocol::frame::{Frame, StampedFrame};
 use crate::session::Now;
-use fanfare_storage::{Item, MessageId, Outcome, Result as StorageResult};
+use fanfare_storage::{Item, MessageId, Outcome, Result as StorageResult, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -53,6 +53,8 @@ pub(super) struct State {
     subscribers: Subscribers,
     delivering: bool,
     storing: bool,
+    /// The time of the batch that is being stored.
+    writing_since: Option<Timestamp>,
     /// The registry no longer knows this channel; whoever meets it looks the name up again.
     closed: bool,
 }
@@ -87,6 +89,8 @@ pub(super) struct Duties {
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
     ids: Vec<MessageId>,
+    /// When it was taken.
+    pub(super) at: Timestamp,
 }
 
 /// What is delivered in one go, with those who get it: messages for all, or one thing for some.
@@ -112,6 +116,7 @@ impl Channel {
             subscribers: Subscribers::default(),
             delivering: false,
             storing: false,
+            writing_since: None,
             closed: false,
         };
         Self { name, state: Mutex::new(state) }
@@ -154,6 +159,11 @@ impl Channel {
             subscribed.remove(&self.name, self);
         }
         ended
+    }
+
+    /// The time of the batch that is being stored, if any is.
+    pub(super) fn writing_since(&self) -> Option<Timestamp> {
+        self.state.lock().writing_since
     }
 
     pub(super) fn subscriptions_count(&self) -> usize {
@@ -204,10 +214,11 @@ impl Channel {
         Some(Ready { items, subscribers: state.subscribers.snapshot() })
     }
 
-    /// The next batch to be stored; `None` gives the role of storing up.
-    pub(super) fn next_batch(&self) -> Option<Batch> {
+    /// The next batch to be stored; `None` gives the role of storing up. The time is asked for
+    /// under the channel's lock, so that whoever sees no batch has an earlier one.
+    pub(super) fn next_batch(&self, now: impl FnOnce() -> Timestamp) -> Option<Batch> {
         let mut state = self.state.lock();
-        let mut batch = Batch { items: Vec::new(), ids: Vec::new() };
+        let mut batch = Batch { items: Vec::new(), ids: Vec::new(), at: now() };
         let mut bytes = 0;
         for queued in &mut state.queue {
             let Stage::Unsaved(_) = queued.stage else { continue };
@@ -222,6 +233,7 @@ impl Channel {
             }
         }
         state.storing = !batch.items.is_empty();
+        state.writing_since = state.storing.then_some(batch.at);
         state.storing.then_some(batch)
     }
 
@@ -231,6 +243,7 @@ impl Channel {
         let mut over = Vec::new();
         let deliver = {
             let mut state = self.state.lock();
+            state.writing_since = None;
             for id in ids {
                 match outcomes.next() {
                     Some(Outcome::Applied) => state.mark_ready(*id, None),

@@ -6,20 +6,17 @@
 use super::connection::{Connection, Wait};
 use super::core::Core;
 use super::events::{Announcer, Cause, ChannelStorageEvent, Subject, Via};
-use super::outgoing::{Audience, Change, Draft, PendingWrite, split_context};
+use super::outgoing::{Audience, Change, Draft, PendingWrite};
 use super::schedule::{Booking, Deed, Task};
-use super::subscribers::Registration;
 use crate::protocol::entry::{EntryText, meta};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Event;
-use crate::protocol::frame::{Frame, UnstampedFrame, text_frame};
+use crate::protocol::frame::{UnstampedFrame, text_frame};
 use crate::session::{GetRequest, SetRequest, StorageScope};
 use bytes::Bytes;
 use fanfare_storage::{Author, Entry, EntryQuery, MessageId, Retention, SetEntry, Timestamp};
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A value to be set now.
 #[derive(Debug)]
@@ -33,17 +30,10 @@ pub(super) struct Setting {
     pub(super) cause: Option<Cause>,
 }
 
-/// The id of the last write of each key that was shown, as far as it is known.
-pub(super) type Shown = HashMap<String, MessageId>;
-
-/// Storage could not be read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unreadable;
-
 /// Items of a page of the client HTTP API.
 const LIST_PAGE: usize = 100;
 /// Entries of one read, with up to 32 KiB each.
-const READ_PAGE: usize = 32;
+pub(super) const READ_PAGE: usize = 32;
 
 impl Setting {
     pub(super) fn draft(
@@ -223,6 +213,9 @@ impl Core {
         keys: Option<Vec<String>>,
         after: Option<String>,
     ) -> Result<Vec<u8>, ProtocolError> {
+        if !scope.may_get_any() {
+            return Ok(items(&[]));
+        }
         let wanted = |key: &str| scope.may_get(key);
         let found = self.find_entries(&scope.channel, keys, after, LIST_PAGE, wanted).await?;
         Ok(items(&found))
@@ -275,68 +268,10 @@ impl Core {
             if is_last || found.len() == limit {
                 return Ok(found);
             }
+            // Not all storages wait for anything, and few of many entries may be wanted.
+            tokio::task::yield_now().await;
         }
     }
-
-    /// Tells a held registration the values that it observes, no faster than its client reads
-    /// (section 7.3), and returns which writes these include. When this ends, all that it told
-    /// of has been delivered too, and so was gathered.
-    pub(super) async fn show_entries(
-        &self,
-        registration: &Arc<Registration>,
-        channel: &Arc<str>,
-    ) -> Result<Shown, Unreadable> {
-        let mut shown = Shown::new();
-        let mut after = None;
-        loop {
-            let page = self.read_entries(channel, after.take()).await?;
-            let is_last = page.len() < READ_PAGE;
-            after = page.last().map(|last| last.key.clone());
-            let mut frames = Vec::new();
-            for entry in page.into_iter().filter(|one| registration.observes(channel, &one.key)) {
-                frames.push(updated(channel, &entry));
-                if let Some((id, _)) = split_context(&entry.context) {
-                    shown.insert(entry.key, id);
-                }
-            }
-            if !frames.is_empty() {
-                self.replay(registration, frames.into()).await;
-            }
-            if is_last {
-                break;
-            }
-        }
-        if !shown.is_empty() {
-            self.hub.barrier(channel).await;
-        }
-        Ok(shown)
-    }
-
-    /// A passing fault of the storage must not keep values from who observes them, so it is
-    /// asked again.
-    async fn read_entries(
-        &self,
-        channel: &str,
-        after: Option<String>,
-    ) -> Result<Vec<Entry>, Unreadable> {
-        const TRIES: u32 = 4;
-        for attempt in 0..TRIES {
-            let now = self.clock.now().wall;
-            let query = EntryQuery { after: after.clone(), limit: READ_PAGE, now };
-            match self.storage.entries(channel, query).await {
-                Ok(page) => return Ok(page),
-                Err(error) => tracing::warn!(%error, "a channel's storage could not be read"),
-            }
-            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
-        }
-        Err(Unreadable)
-    }
-}
-
-fn updated(channel: &str, entry: &Entry) -> Frame {
-    let meta = meta(entry.author.as_ref());
-    let shown = EntryText { key: &entry.key, value: Some(&entry.value), meta: Some(&meta) };
-    text_frame(128 + entry.value.len(), |out| shown.write_updated(out, channel))
 }
 
 fn items(entries: &[Entry]) -> Vec<u8> {

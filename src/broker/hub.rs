@@ -34,7 +34,7 @@ pub(crate) struct Hub {
     /// Bytes of messages that may wait for storage or delivery.
     waiting: Arc<Semaphore>,
     waiting_budget: usize,
-    /// Whether ids were given to messages that are not stored, since storage was last told.
+    /// Whether ids were given out that storage does not learn by itself, since it was last told.
     unstored: AtomicBool,
     /// The latest millisecond of ids that ran ahead of the wall clock.
     ahead: AtomicU64,
@@ -143,7 +143,7 @@ impl Hub {
     /// final where the message is not stored; otherwise the one that is settled with is.
     pub(crate) fn publish(self: &Arc<Self>, channel: &Arc<str>, outgoing: Outgoing) -> MessageId {
         let now = self.clock.now().wall;
-        let unstored = !outgoing.draft.is_stored();
+        let unstored = !outgoing.draft.stores_its_id();
         if outgoing.draft.audience != Audience::Nobody {
             self.counters.published.add(1);
         }
@@ -175,6 +175,15 @@ impl Hub {
         self.publish(channel, draft.outgoing(Settle::Caller(caller), permit));
         // Where it is dropped, so was all before it.
         let _ = settled.await;
+    }
+
+    /// The time of the writes that are under way on a channel, or now: none that becomes visible
+    /// later has an earlier one.
+    pub(super) fn time_of_writes(&self, channel: &str) -> Timestamp {
+        let now = self.clock.now().wall;
+        let found = self.channels.get(channel).map(|found| Arc::clone(&found));
+        let writing = found.and_then(|channel| channel.writing_since());
+        writing.map_or(now, |since| since.min(now))
     }
 
     /// Up to `limit` channels that have subscriptions, in the order of their names' bytes, each
@@ -223,7 +232,7 @@ impl Hub {
         drop(self.reserve(self.waiting_budget).await);
     }
 
-    /// Tells storage which ids may have been given out unstored, so that none is given again
+    /// Tells storage which ids may have been given out that it did not learn, so that none is given again
     /// after a restart, even where the clock has stepped back.
     pub(crate) async fn save_high_water(&self) -> fanfare_storage::Result<()> {
         if !self.unstored.swap(false, Ordering::AcqRel) {
@@ -278,10 +287,11 @@ impl Hub {
 
     /// Stores a channel's messages, a batch at a time, for as long as there are any.
     async fn store(self: Arc<Self>, channel: Arc<Channel>) {
-        while let Some(batch) = channel.next_batch() {
+        while let Some(batch) = channel.next_batch(|| self.clock.now().wall) {
+            let at = batch.at;
             let (items, ids) = batch.split();
             let mut unsettled = Unsettled { hub: &self, channel: &channel, ids: Some(ids) };
-            let result = self.storage.commit(&channel.name, items, self.clock.now().wall).await;
+            let result = self.storage.commit(&channel.name, items, at).await;
             if let Err(error) = &result {
                 tracing::error!(channel = &*channel.name, %error, "messages could not be stored");
             }

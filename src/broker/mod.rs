@@ -26,6 +26,7 @@ mod listing;
 mod mailbox;
 mod message;
 mod metered;
+mod observing;
 mod ordered;
 mod outgoing;
 mod presence;

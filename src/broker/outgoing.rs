@@ -55,7 +55,6 @@ pub(crate) struct PendingWrite {
     pub(crate) fulfils: Option<MessageId>,
 }
 
-#[allow(dead_code)]
 /// What is to be written. Ids in it are set when the place in the order is known, but for those
 /// of schedules.
 #[derive(Debug)]
@@ -215,6 +214,14 @@ impl Draft {
 
     pub(crate) fn is_stored(&self) -> bool {
         self.write.is_some()
+    }
+
+    /// Whether storage learns the id, and so tells of it after a restart.
+    pub(super) fn stores_its_id(&self) -> bool {
+        self.write.as_ref().is_some_and(|write| match write.change {
+            Change::Message { .. } | Change::AddReaction(_) | Change::RemoveReaction(_) => true,
+            Change::SetEntry(_) | Change::AddSchedule(_) => false,
+        })
     }
 
     /// What it takes of the budget of what may wait.

@@ -39,7 +39,7 @@ pub(super) struct Recoveries {
     limits: RecoveryLimits,
     /// Storage has all that was stored since this id.
     complete_from: MessageId,
-    /// A crowd that comes back reads a few at a time.
+    /// Those who read at a time; see [`patiently`](Self::patiently).
     reads: Semaphore,
 }
 
@@ -68,6 +68,25 @@ impl Recoveries {
         let complete_from =
             if forgets { floor.next().max(MessageId::first_at(now)) } else { MessageId::MIN };
         Self { limits, complete_from, reads: Semaphore::new(CONCURRENT_READS) }
+    }
+
+    /// Reads what a subscriber is owed: a few at a time, since crowds come back together, and
+    /// again where storage fails, since a passing fault must not answer for it.
+    pub(super) async fn patiently<T, F>(&self, mut read: impl FnMut() -> F) -> Result<T, Unreadable>
+    where
+        F: Future<Output = StorageResult<T>>,
+    {
+        const TRIES: u32 = 4;
+        for attempt in 0..TRIES {
+            let turn = self.reads.acquire().await;
+            match read().await {
+                Ok(found) => return Ok(found),
+                Err(error) => tracing::warn!(%error, "what a subscriber is owed could not be read"),
+            }
+            drop(turn);
+            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+        }
+        Err(Unreadable)
     }
 
     /// The ids of what was missed, where storage can tell: from and to, both inclusive.
@@ -138,28 +157,18 @@ fn as_published(channel: &str, message: &Message) -> StampedFrame {
 
 impl Core {
     /// What came between what a client knows and `start`, from where on it gets everything;
-    /// `None` where that can't be delivered in whole. A passing fault of the storage must not
-    /// answer for it, so it is asked again.
+    /// `None` where that can't be delivered in whole.
     pub(super) async fn missed(
         &self,
         channel: &str,
         recovery: Recovery,
         start: MessageId,
     ) -> Result<Option<Missed>, Unreadable> {
-        const TRIES: u32 = 4;
         let Some(range) = self.recoveries.range(recovery, start) else { return Ok(None) };
         // The same for all pages, so that they show the channel as it was at one moment.
         let now = self.clock.now().wall;
-        for attempt in 0..TRIES {
-            let turn = self.recoveries.reads.acquire().await;
-            match self.recoveries.read(&*self.storage, channel, range, now).await {
-                Ok(missed) => return Ok(missed),
-                Err(error) => tracing::warn!(%error, "missed messages could not be read"),
-            }
-            drop(turn);
-            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
-        }
-        Err(Unreadable)
+        let read = || self.recoveries.read(&*self.storage, channel, range, now);
+        self.recoveries.patiently(read).await
     }
 
     /// Delivers what was missed, no faster than the client reads, since it is no fault of a

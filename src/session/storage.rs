@@ -66,13 +66,21 @@ pub(crate) struct StorageScope {
 }
 
 impl StorageScope {
-    fn grants(&self, key: &str) -> StorageGrants {
-        let subscribe = self.subscribe.as_deref();
-        Grants { connect: &self.connect, subscribe }.storage(&self.channel, key)
+    fn grants(&self) -> Grants<'_> {
+        Grants { connect: &self.connect, subscribe: self.subscribe.as_deref() }
+    }
+
+    fn grants_of(&self, key: &str) -> StorageGrants {
+        self.grants().storage(&self.channel, key)
     }
 
     pub(crate) fn may_get(&self, key: &str) -> bool {
-        self.grants(key).get
+        self.grants_of(key).get
+    }
+
+    /// Whether there may be keys that the client may get.
+    pub(crate) fn may_get_any(&self) -> bool {
+        self.grants().gets_any(&self.channel)
     }
 }
 
@@ -87,7 +95,7 @@ impl<R> Session<R> {
         let value = checked_value(fields)?;
         let due = schedule::due(fields, now.wall)?;
         let scope = self.storage_scope(Some(&written))?;
-        let grants = scope.grants(&key);
+        let grants = scope.grants_of(&key);
         if !grants.set {
             return Err(denied("set", &key, &written));
         }

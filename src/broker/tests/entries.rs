@@ -44,3 +44,15 @@ async fn section_7_3_one_key_more_than_allowed_is_refused() {
     assert_eq!(world.set("c", 1).await.unwrap(), Err(Refusal::TooManyKeys));
     world.set("a", 2).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn ids_of_writes_of_entries_are_not_given_again_after_a_restart() {
+    let mut world = World::new();
+    world.clock.set_wall(Timestamp::from_unix_seconds(1_700_000_000));
+    let set = world.set("a", 1).await.unwrap().unwrap();
+    world.hub.save_high_water().await.unwrap();
+    world.clock.set_wall(Timestamp::from_unix_seconds(1_600_000_000));
+    world.restart().await;
+    assert!(world.set("a", 2).await.unwrap().unwrap().id > set.id);
+    assert!(world.publish("other", 1) > set.id);
+}

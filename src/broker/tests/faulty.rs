@@ -31,7 +31,10 @@ pub(super) struct FaultyStorage {
     /// One permit for each read of messages that may go on.
     read_gate: Semaphore,
     reads: AtomicUsize,
-    /// How many of the next reads of messages fail.
+    /// One permit for each read of entries that may go on.
+    entry_gate: Semaphore,
+    entry_reads: AtomicUsize,
+    /// How many of the next reads of messages and entries fail.
     failing_reads: AtomicUsize,
     revocations_fail: AtomicBool,
     durability: Mutex<Durability>,
@@ -50,6 +53,8 @@ impl Default for FaultyStorage {
             commits: AtomicUsize::new(0),
             read_gate: Semaphore::new(Semaphore::MAX_PERMITS),
             reads: AtomicUsize::new(0),
+            entry_gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            entry_reads: AtomicUsize::new(0),
             failing_reads: AtomicUsize::new(0),
             revocations_fail: AtomicBool::new(false),
             durability: Mutex::new(Durability::Synced),
@@ -119,6 +124,30 @@ impl FaultyStorage {
         self.closed_while_sweeping.load(Ordering::Relaxed)
     }
 
+    /// Holds reads of entries up until [`open_entry_gate`](Self::open_entry_gate).
+    pub(super) fn close_entry_gate(&self) {
+        self.entry_gate.forget_permits(usize::MAX);
+    }
+
+    pub(super) fn open_entry_gate(&self) {
+        self.close_entry_gate();
+        self.entry_gate.add_permits(1_000_000);
+    }
+
+    /// How many reads of entries were begun.
+    pub(super) fn entry_reads(&self) -> usize {
+        self.entry_reads.load(Ordering::Relaxed)
+    }
+
+    fn may_fail(&self, operation: &'static str) -> Result<()> {
+        let fails = |left: usize| left.checked_sub(1);
+        let order = Ordering::Relaxed;
+        match self.failing_reads.fetch_update(order, order, fails) {
+            Ok(_) => Err(Error::new(ErrorKind::Unavailable, operation, "told to fail")),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// How many commits were begun.
     pub(super) fn commits(&self) -> usize {
         self.commits.load(Ordering::Relaxed)
@@ -153,12 +182,8 @@ impl Storage for FaultyStorage {
     async fn messages(&self, channel: &str, query: MessageQuery) -> Result<MessagePage> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.read_gate.acquire().await.unwrap().forget();
-        let fails = |left: usize| left.checked_sub(1);
-        let order = Ordering::Relaxed;
-        match self.failing_reads.fetch_update(order, order, fails) {
-            Ok(_) => Err(Error::new(ErrorKind::Unavailable, "messages", "told to fail")),
-            Err(_) => self.inner.messages(channel, query).await,
-        }
+        self.may_fail("messages")?;
+        self.inner.messages(channel, query).await
     }
 
     async fn message(
@@ -175,6 +200,9 @@ impl Storage for FaultyStorage {
     }
 
     async fn entries(&self, channel: &str, query: EntryQuery) -> Result<Vec<Entry>> {
+        self.entry_reads.fetch_add(1, Ordering::Relaxed);
+        self.entry_gate.acquire().await.unwrap().forget();
+        self.may_fail("entries")?;
         self.inner.entries(channel, query).await
     }
 
