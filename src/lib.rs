@@ -99,6 +99,20 @@
 //! none. Where a channel has no room for it, or a single-use token was used before, nothing is
 //! changed anywhere. An explicit `"umdUpdate":false` in the connection's own tokens denies it.
 //!
+//! # Channel storage
+//!
+//! A channel keeps values by key, each up to 32 KiB of JSON (protocol section 7.3): the state of a
+//! game, who has read how far, what is on air. Clients set, read and observe the keys that their
+//! tokens grant ([`StorageClaims`]); the host has [`Broker::set_entry`], [`Broker::entry`] and
+//! [`Broker::entries`]. Who observes a key is told its value after the subscription is confirmed and
+//! before what is recovered, and then every change, in its place among the channel's messages. A
+//! client that has many values to read may take its time. What was under way when it subscribed may
+//! be told as a change or be part of the value, but is never missed.
+//!
+//! A set of one key more than [`max_storage_keys`](BrokerBuilder::max_storage_keys) is refused with
+//! `STORAGE_PERMISSION_DENIED`; what was cleared or has expired does not count. A list for a client
+//! that may get none of the keys is empty. Of what is scheduled the lifetime begins when it is set.
+//!
 //! # Later, once, and many at a time
 //!
 //! Clients, backends and [`Message::schedule_at`] put messages off (protocol section 11). What is

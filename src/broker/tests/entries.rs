@@ -1,4 +1,4 @@
-//! Protocol section 7.3: what observers are told when they subscribe while values change.
+//! Protocol section 7.3: writes of values in their channel's order.
 
 use super::super::entries::Setting;
 use super::super::outgoing::split_context;
