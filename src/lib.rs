@@ -174,11 +174,12 @@
 //!   request that asked for it.
 //! - A reaction that is taken back is told as it was given, with its id, its time and the request of
 //!   then. A value that expires is told with the request that wrote it last.
-//! - `requestId` is made up for each request and each message on a WebSocket, and shared by all that
-//!   an array or `channels` publishes; a backend may name it in `X-Request-Id`. The host's own calls
-//!   have none.
-//! - `sourceIp` is what the host says in the extension [`SourceIp`] of its requests, and null where
-//!   it says nothing.
+//! - `requestId`, of messages, reactions and values, is made up for each request and each message on a
+//!   WebSocket, and shared by all that an array or `channels` publishes; a backend may name it in
+//!   `X-Request-Id`. The host's own calls have none.
+//! - `sourceIp` is what the host says in the extension [`SourceIp`] of its requests, and not there
+//!   where it says nothing. With it and `userAgent`, who scheduled a message, gave a reaction or
+//!   wrote a value that is to be told is kept in storage, for as long as that is.
 //!
 //! Events are not stored: a stream has what happens while it is there, up to
 //! [`event_capacity`](BrokerBuilder::event_capacity) of them unread.

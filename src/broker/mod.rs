@@ -406,12 +406,15 @@ async fn keep(core: Weak<Core>) {
         }
         if second == 0 {
             core.verifier.revocations().forget_expired(core.clock.now().wall);
+        }
+        // Whoever listens wants to hear in time that a value of a channel's storage has expired.
+        if second == 0 || core.hub.announcer().is_heard() {
             sweep(&core).await;
         }
     }
 }
 
-/// Seconds between sweeps of what has expired.
+/// Seconds between sweeps of what has expired, where nobody listens to events.
 const SWEEP_EVERY: u32 = 30;
 
 async fn sweep(core: &Core) {

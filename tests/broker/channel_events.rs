@@ -271,3 +271,46 @@ async fn section_12_channel_storage_is_told_with_what_was_there_before() {
     server.broker.set_entry(mine().data(&6).schedule_at(soon)).await.unwrap();
     check(&next(&mut events).await, "server.embedded", json!(6), json!(5), nobody);
 }
+
+#[tokio::test]
+async fn section_12_what_goes_through_a_channel_is_told_in_its_order() {
+    let server = Server::start().await;
+    let mut events = server.broker.events();
+    let (mut ids, mut values) = (Vec::new(), Vec::new());
+    for number in 0..20 {
+        let message = Message::new("c", "e").store_forever().emit_pub_sub_event(true);
+        let id = server.broker.publish(message).await.unwrap().id();
+        let reaction = Reaction::new("👍", "ann").emit_pub_sub_event(true);
+        server.broker.add_reaction("c", id, reaction).await.unwrap();
+        let value = EntryUpdate::new("c", "k").data(&number).emit_pub_sub_event(true);
+        server.broker.set_entry(value).await.unwrap();
+        for _ in 0..3 {
+            match events.recv().await.unwrap().unwrap().kind() {
+                EventKind::MessagePublished(message) => ids.push(message.id),
+                EventKind::MessageReactionAdded(reaction) => ids.push(reaction.id),
+                EventKind::ChannelStorageUpdated(entry) => values.push(entry.data.clone().unwrap()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(ids.len() == 40 && ids.is_sorted_by(|one, other| one < other));
+    assert_eq!(values, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn section_12_all_that_one_request_publishes_has_its_id() {
+    let server = Server::start().await;
+    let mut events = server.broker.events();
+    let one = json!({"event": "e", "channels": ["a", "b"], "emitPubSubEvent": true});
+    let two = json!({"event": "e", "channel": "c", "emitPubSubEvent": true});
+    let mut seen = Vec::new();
+    for body in [one, json!([two, two])] {
+        backend(&server, Method::POST, "/publish", &body).await;
+        for _ in 0..2 {
+            let metadata = next(&mut events).await["metadata"].clone();
+            assert_eq!((&metadata["sourceIp"], metadata.get("connectionId")), (&json!(IP), None));
+            seen.push(metadata["requestId"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(seen[0] == seen[1] && seen[1] != seen[2] && seen[2] == seen[3], "{seen:?}");
+}

@@ -3,9 +3,12 @@
 use crate::client::{Client, request};
 use crate::server::{Server, builder};
 use crate::token::chat;
-use fanfare::Message;
+use axum::extract::ConnectInfo;
+use axum::middleware::{self, Next};
+use fanfare::{Message, SourceIp};
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 /// Connects, subscribes and gets a message.
@@ -43,6 +46,30 @@ async fn under_hyper_util_s_auto_server() {
         }
     });
     works(&broker, &address.to_string()).await;
+}
+
+#[tokio::test]
+async fn section_12_axum_tells_where_clients_are() {
+    let broker = builder().build().await.unwrap();
+    let mut events = broker.events();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tell = async |ConnectInfo(peer): ConnectInfo<SocketAddr>,
+                      mut request: axum::extract::Request,
+                      next: Next| {
+        request.extensions_mut().insert(SourceIp(peer.ip()));
+        next.run(request).await
+    };
+    let app = axum::Router::new()
+        .nest_service("/realtime", broker.service())
+        .layer(middleware::from_fn(tell));
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let url = format!("ws://{address}/realtime/v1?token={}", chat("jim"));
+    // What anybody can send is not believed.
+    let _client = Client::connect_with(&url, "x-forwarded-for", "203.0.113.7").await;
+    let connected = crate::events::next(&mut events).await;
+    assert_eq!(connected["data"]["sourceIp"], "127.0.0.1");
 }
 
 #[tokio::test]

@@ -13,13 +13,23 @@ use std::sync::Arc;
 /// extension of the requests that a host hands to its [`BrokerService`](crate::BrokerService).
 ///
 /// Only the host knows it: it is the peer's, or what a proxy that the host trusts says in a
-/// header. The broker itself looks at no such header, since anybody can send one.
+/// header. The broker itself looks at no such header, since anybody can send one. Under axum:
 ///
 /// ```
-/// use fanfare::SourceIp;
+/// use axum::extract::{ConnectInfo, Request};
+/// use axum::middleware::{self, Next};
+/// use fanfare::{Broker, SourceIp};
+/// use std::net::SocketAddr;
 ///
-/// fn tell(request: &mut http::Request<()>, peer: std::net::SocketAddr) {
-///     request.extensions_mut().insert(SourceIp(peer.ip()));
+/// async fn serve(broker: Broker, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+///     let tell = async |ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next| {
+///         request.extensions_mut().insert(SourceIp(peer.ip()));
+///         next.run(request).await
+///     };
+///     let app = axum::Router::new()
+///         .nest_service("/realtime", broker.service())
+///         .layer(middleware::from_fn(tell));
+///     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

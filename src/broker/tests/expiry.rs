@@ -9,7 +9,8 @@ async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_tha
     let key = SigningKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_700_000_000)));
     let storage: Arc<dyn Storage> = Arc::new(FaultyStorage::default());
-    let builder = Broker::builder().verifying_key(key.verifying_key()).shared_storage(storage);
+    let builder =
+        Broker::builder().verifying_key(key.verifying_key()).shared_storage(Arc::clone(&storage));
     let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
     let minute = Duration::from_secs(60);
     let set = |key: &str, told: bool| {
@@ -20,6 +21,12 @@ async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_tha
     set("untold", false).await.unwrap();
     set("silenced", true).await.unwrap();
     set("silenced", false).await.unwrap();
+
+    // Nothing is kept of a request that no event is to tell of.
+    let now = clock.now().wall;
+    let kept = async |key: &str| storage.entry("c", key, now).await.unwrap().unwrap().context.len();
+    assert_eq!(kept("untold").await, MessageId::TEXT_LEN);
+    assert!(kept("told").await > MessageId::TEXT_LEN);
 
     let mut events = broker.events();
     sweep(&broker.core).await;
