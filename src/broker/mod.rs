@@ -352,7 +352,8 @@ impl Broker {
     /// Ends the broker in order: refuses new connections and messages, closes the open ones with
     /// code 1012, so that clients come back at once elsewhere, waits up to 10 seconds for them to
     /// go, after which they are cut off, waits as long for what is being stored, and closes the
-    /// storage, however long that takes. Later calls do nothing.
+    /// storage, however long that takes. Later calls do nothing. All [`events`](Self::events) are in
+    /// their streams when this returns.
     ///
     /// # Errors
     ///
@@ -360,6 +361,9 @@ impl Broker {
     pub async fn shutdown(&self) -> Result<(), Error> {
         const PATIENCE: Duration = Duration::from_secs(10);
         self.core.drain(PATIENCE).await;
+        if tokio::time::timeout(PATIENCE, self.core.hub.give_seats_up()).await.is_err() {
+            tracing::error!("members are still being told of each other, and are given up");
+        }
         if tokio::time::timeout(PATIENCE, self.core.hub.settled()).await.is_err() {
             tracing::error!("messages are still being stored, and are given up");
         }

@@ -2,9 +2,10 @@
 
 use crate::client::{Client, backend, request};
 use crate::events::{event, next};
-use crate::server::{API_KEY, Server};
+use crate::server::{API_KEY, Server, builder, until};
 use crate::token::{connect, now, sign};
 use fanfare::{EntryUpdate, EventKind, EventStream, Message, Reaction, Timestamp};
+use futures_util::FutureExt;
 use http::{Method, Request};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -68,6 +69,26 @@ async fn section_12_members_are_told_with_all_members_as_they_come_and_go() {
         next_of(&mut events, "channelMember").await,
         told("Removed", "pam", json!(2), json!([]))
     );
+}
+
+#[tokio::test]
+async fn section_12_a_shutdown_is_over_when_the_last_member_s_leaving_is_told() {
+    let server = Server::with(builder().presence_grace(Duration::from_secs(3_600))).await;
+    let lost = Client::subscribed(&server, &member("lost", &json!(null)), "presence.c").await;
+    let mut jim = Client::subscribed(&server, &member("jim", &json!(null)), "presence.c").await;
+    drop(lost);
+    until(|| server.broker.connection_count() == 1).await;
+    let mut events = server.broker.events();
+    let (ended, closed) = tokio::join!(server.broker.shutdown(), jim.close_code());
+    assert_eq!((ended.is_ok(), closed), (true, 1012));
+    let mut removed = Vec::new();
+    while let Some(event) = events.recv().now_or_never() {
+        if let EventKind::MemberRemoved(member) = event.unwrap().unwrap().kind() {
+            removed.push(member.uid.to_string());
+        }
+    }
+    removed.sort_unstable();
+    assert_eq!(removed, ["jim", "lost"]);
 }
 
 #[tokio::test]

@@ -163,6 +163,24 @@ impl Hub {
         room.map_or(Bytes::from_static(b"[]"), |room| room.list())
     }
 
+    /// Gives all seats up that are kept though their connections were lost, and waits until all has
+    /// been told that happened to members before.
+    pub(super) async fn give_seats_up(self: &Arc<Self>) {
+        let rooms: Vec<_> = self.presence.rooms.iter().map(|room| Arc::clone(&room)).collect();
+        let asked: Vec<_> = rooms
+            .iter()
+            .map(|room| {
+                let (done, told) = oneshot::channel();
+                self.submit(room, Step::GiveUp { done });
+                told
+            })
+            .collect();
+        for told in asked {
+            // A closed room has nobody of whom anything could be told.
+            let _ = told.await;
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn room_count(&self) -> usize {
         self.presence.rooms.len()
@@ -250,11 +268,17 @@ impl Hub {
                 let _ = done.send(());
                 relief.wait().await;
             }
-            Step::Expire => {
-                while let Some(change) = members.expire(Instant::now()) {
-                    self.tell(room, members, change, None).wait().await;
-                }
+            Step::Expire => self.expire(room, members, Instant::now()).await,
+            Step::GiveUp { done } => {
+                self.expire(room, members, Instant::now() + self.presence.grace).await;
+                let _ = done.send(());
             }
+        }
+    }
+
+    async fn expire(&self, room: &Room, members: &mut Members, now: Instant) {
+        while let Some(change) = members.expire(now) {
+            self.tell(room, members, change, None).wait().await;
         }
     }
 

@@ -70,6 +70,8 @@ pub(super) enum Step {
     Leave { uid: Arc<str>, seat: Ticket, keep: bool, done: oneshot::Sender<()> },
     /// Seats that were kept long enough are given up.
     Expire,
+    /// All seats are given up that are kept though their connections were lost.
+    GiveUp { done: oneshot::Sender<()> },
 }
 
 /// A connection that wants to be a member. Where it has gone away when its turn comes, nothing
