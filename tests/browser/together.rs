@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::driver::Browser;
 use crate::page::{PEOPLE, Page};
+use fantoccini::Locator;
 use serde_json::json;
 
 async fn online(page: &Page<'_>, name: &str) -> Vec<String> {
@@ -56,4 +57,36 @@ async fn who_is_online_is_seen_as_people_come_and_go() {
     until_online(&page, &["Ann", "Jim", "Pam"]).await;
     there.execute("client.suspend()", vec![]).await.unwrap();
     until_online(&page, &["Jim", "Pam"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_read_is_seen_once_they_look() {
+    let broker = Broker::start();
+    let browser = Browser::start().await;
+    browser.set_window_size(400, 800).await.unwrap();
+    let page = Page::open(&browser, &broker.url("/")).await;
+    let readers = async |name: &str| {
+        let script = r#"
+            const messages = document.querySelectorAll(`[data-pane="${arguments[0]}"] .message`);
+            return [...messages].map((message) => message.dataset.readers ?? "");"#;
+        page.ask::<Vec<String>>(script, &[json!(name)]).await
+    };
+    let show = async |name: &str| {
+        let button = browser.find(Locator::Css(&format!("[data-show={name}]"))).await.unwrap();
+        button.click().await.unwrap();
+    };
+    page.write("Jim", "one").await;
+    page.write("Jim", "two").await;
+    page.until_all_stored(2).await;
+    show("Pam").await;
+    page.until("Pam has read both", async || readers("Jim").await == ["", "Read by Pam"]).await;
+    assert_eq!(readers("Pam").await, ["", ""], "writers have read what they wrote");
+    show("Jim").await;
+    page.write("Jim", "three").await;
+    page.until_all_stored(3).await;
+    assert_eq!(readers("Jim").await, ["", "Read by Pam", ""], "Pam does not look");
+    page.reload().await;
+    page.until("it lasts", async || readers("Jim").await == ["", "Read by Pam", ""]).await;
+    show("Pam").await;
+    page.until("she looks", async || readers("Jim").await == ["", "", "Read by Pam"]).await;
 }
