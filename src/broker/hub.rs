@@ -232,8 +232,8 @@ impl Hub {
         drop(self.reserve(self.waiting_budget).await);
     }
 
-    /// Tells storage which ids may have been given out that it did not learn, so that none is given again
-    /// after a restart, even where the clock has stepped back.
+    /// Tells storage which ids may have been given out that it did not learn, so that none is given
+    /// again after a restart, even where the clock has stepped back.
     pub(crate) async fn save_high_water(&self) -> fanfare_storage::Result<()> {
         if !self.unstored.swap(false, Ordering::AcqRel) {
             return Ok(());
