@@ -132,6 +132,7 @@ export interface ListMessagesOptions {
   before?: string;
   /** Newest first. */
   reverse?: boolean;
+  /** Names who reacted; of one message at most 1 MB, though `count` counts all. */
   expandReactions?: boolean;
 }
 

@@ -51,21 +51,23 @@ fn message_id(fields: &Fields<'_>, field: Field) -> Result<Option<MessageId>, Pr
 }
 
 impl Core {
-    /// The answer's body: `{"messages":[…]}`.
+    /// The answer's body: `{"messages":[…]}`. Storage counts more for a message than its JSON is
+    /// long where many users reacted to it, and so is asked until the answer is full.
     pub(crate) async fn list_messages(
         &self,
         scope: &HistoryScope,
         request: ListRequest,
     ) -> Result<Vec<u8>, ProtocolError> {
-        let Some(query) = self.query(scope, request) else {
-            return Ok(br#"{"messages":[]}"#.to_vec());
-        };
-        let page = self
-            .storage
-            .messages(&scope.channel, query)
-            .await
-            .map_err(|error| unreadable(&error))?;
-        Ok(write_page(&scope.channel, &page.messages, request.reactions))
+        let mut answer = Answer::new(&scope.channel, request.reactions);
+        let mut query = self.query(scope, request);
+        while let Some(part) = query.take() {
+            let page = self.storage.messages(&scope.channel, part.clone()).await;
+            let page = page.map_err(|error| unreadable(&error))?;
+            if answer.add(&page.messages) && page.more {
+                query = beyond(part, &page.messages);
+            }
+        }
+        Ok(answer.end())
     }
 
     /// `None` where the range is empty.
@@ -91,23 +93,54 @@ impl Core {
     }
 }
 
-fn write_page(channel: &str, messages: &[ListedMessage], reactions: ReactionDetail) -> Vec<u8> {
-    let mut out = br#"{"messages":["#.to_vec();
-    let start = out.len();
-    for (index, listed) in messages.iter().enumerate() {
-        let before = out.len();
-        if index > 0 {
-            out.push(b',');
-        }
-        write_element(&mut out, channel, listed, reactions);
-        // The comma is no part of an element. A first element always fits.
-        if out.len() - start - index > MAX_BYTES && index > 0 {
-            out.truncate(before);
-            break;
-        }
+/// What is left of a query after what it found.
+fn beyond(mut query: MessageQuery, found: &[ListedMessage]) -> Option<MessageQuery> {
+    let last = found.last()?.message.id;
+    match query.order {
+        Order::Ascending => query.from = last.next(),
+        Order::Descending => query.to = last.previous(),
     }
-    out.extend_from_slice(b"]}");
-    out
+    query.max_messages = query.max_messages.saturating_sub(found.len());
+    (query.max_messages > 0).then_some(query)
+}
+
+/// An answer as it is written.
+struct Answer<'a> {
+    channel: &'a str,
+    reactions: ReactionDetail,
+    out: Vec<u8>,
+    /// Of the elements, without the commas.
+    bytes: usize,
+}
+
+impl<'a> Answer<'a> {
+    fn new(channel: &'a str, reactions: ReactionDetail) -> Self {
+        Self { channel, reactions, out: br#"{"messages":["#.to_vec(), bytes: 0 }
+    }
+
+    /// Adds what fits, and tells whether all did. A first element always fits.
+    fn add(&mut self, messages: &[ListedMessage]) -> bool {
+        for listed in messages {
+            let before = self.out.len();
+            if self.bytes > 0 {
+                self.out.push(b',');
+            }
+            let start = self.out.len();
+            write_element(&mut self.out, self.channel, listed, self.reactions);
+            let bytes = self.bytes + self.out.len() - start;
+            if bytes > MAX_BYTES && self.bytes > 0 {
+                self.out.truncate(before);
+                return false;
+            }
+            self.bytes = bytes;
+        }
+        true
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.out.extend_from_slice(b"]}");
+        self.out
+    }
 }
 
 fn write_element(
@@ -117,6 +150,7 @@ fn write_element(
     reactions: ReactionDetail,
 ) {
     let message = &listed.message;
+    let start = out.len();
     out.extend_from_slice(br#"{"id":""#);
     let mut id = [0; MessageId::TEXT_LEN];
     out.extend_from_slice(message.id.encode(&mut id).as_bytes());
@@ -131,7 +165,7 @@ fn write_element(
     let uid = author.and_then(|author| author.uid.as_deref());
     json::meta(out, uid, author.and_then(|author| author.umd.as_deref()));
     match reactions {
-        ReactionDetail::All => write_expanded(out, &listed.reactions),
+        ReactionDetail::All => write_expanded(out, listed, start + MAX_BYTES),
         _ => write_counts(out, &listed.reaction_counts),
     }
     out.push(b'}');
@@ -149,20 +183,23 @@ fn write_counts(out: &mut Vec<u8>, counts: &[ReactionCount]) {
     }
 }
 
-/// As [`write_counts`], each with who gave it; `{}` where there are none.
-fn write_expanded(out: &mut Vec<u8>, reactions: &[Reaction]) {
+/// As [`write_counts`], each with who gave it; `{}` where there are none. All are counted, but
+/// those who would make the output longer than `limit` are not named.
+fn write_expanded(out: &mut Vec<u8>, listed: &ListedMessage, limit: usize) {
     let mut by_value = BTreeMap::<&str, Vec<&Reaction>>::new();
-    for reaction in reactions {
+    for reaction in &listed.reactions {
         by_value.entry(&reaction.reaction).or_default().push(reaction);
     }
     out.extend_from_slice(br#","reactions":{"#);
-    for (index, (value, items)) in by_value.into_iter().enumerate() {
+    for (index, ReactionCount { reaction, count }) in listed.reaction_counts.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        json::string(out, value);
-        out.extend_from_slice(format!(r#":{{"count":{},"items":["#, items.len()).as_bytes());
+        json::string(out, reaction);
+        out.extend_from_slice(format!(r#":{{"count":{count},"items":["#).as_bytes());
+        let items = by_value.remove(&**reaction).unwrap_or_default();
         for (index, reaction) in items.into_iter().enumerate() {
+            let before = out.len();
             out.extend_from_slice(if index == 0 { br#"{"uid":"# } else { br#",{"uid":"# });
             json::string(out, &reaction.uid);
             if let Some(umd) = &reaction.umd {
@@ -170,6 +207,10 @@ fn write_expanded(out: &mut Vec<u8>, reactions: &[Reaction]) {
                 out.extend_from_slice(umd);
             }
             out.push(b'}');
+            if out.len() > limit {
+                out.truncate(before);
+                break;
+            }
         }
         out.extend_from_slice(b"]}");
     }

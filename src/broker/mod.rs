@@ -242,7 +242,8 @@ impl Broker {
         self.core.react_for_host(&channel.into(), &change).await.map_err(Error::from)
     }
 
-    /// A message's reactions, in the order in which they were given.
+    /// A message's reactions, in the order in which they were given. Where they take more than
+    /// 1 MiB, those of some users are left out; [`history`](Self::history) counts all.
     ///
     /// # Errors
     ///

@@ -22,6 +22,9 @@ use http::request::Parts;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
+/// Of `listReactions`.
+const MAX_LISTED_BYTES: usize = 1 << 20;
+
 /// How many reactions there may be; see [`BrokerBuilder`](crate::BrokerBuilder).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReactionLimits {
@@ -356,7 +359,7 @@ impl Core {
         Ok(settled.outcome != Outcome::Unchanged)
     }
 
-    /// A message's reactions in the order in which they were given.
+    /// A message's reactions in the order in which they were given, as many as storage reads.
     pub(crate) async fn reactions(
         &self,
         channel: &str,
@@ -368,7 +371,8 @@ impl Core {
         Ok(found.reactions.into_iter().map(Reaction::from).collect())
     }
 
-    /// `listReactions` (section 9): `{"reactions":[…]}`.
+    /// `listReactions` (section 9): `{"reactions":[…]}`, of which the rest is left out where it
+    /// would be longer than 1 MB.
     pub(crate) async fn list_reactions(
         &self,
         scope: &HistoryScope,
@@ -380,6 +384,7 @@ impl Core {
         let reactions = self.reactions(&scope.channel, id).await?;
         let mut out = br#"{"reactions":["#.to_vec();
         for (index, reaction) in reactions.iter().enumerate() {
+            let before = out.len();
             out.extend_from_slice(if index == 0 {
                 br#"{"reaction":"#
             } else {
@@ -391,6 +396,10 @@ impl Core {
             out.extend_from_slice(br#","umd":"#);
             out.extend_from_slice(reaction.umd.as_deref().unwrap_or(b"null"));
             out.push(b'}');
+            if out.len() > MAX_LISTED_BYTES {
+                out.truncate(before);
+                break;
+            }
         }
         out.extend_from_slice(b"]}");
         Ok(out)

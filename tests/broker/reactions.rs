@@ -137,6 +137,61 @@ async fn section_9_listed_messages_have_their_reactions() {
 }
 
 #[tokio::test]
+async fn section_9_what_lists_show_of_a_message_that_a_crowd_reacted_to_ends_at_1_mb() {
+    const MB: usize = 1 << 20;
+    const USERS: usize = 1_200;
+    let server = Server::start().await;
+    let loved: MessageId = message(&server, "chat").await.parse().unwrap();
+    message(&server, "chat").await;
+    let umd = json!("u".repeat(1_000)).to_string();
+    for number in 0..USERS {
+        let reaction = Reaction::new("👍", format!("user {number}")).raw_umd(&umd);
+        server.broker.add_reaction("room", loved, reaction).await.unwrap();
+    }
+    let jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+
+    let listed = list(&server, &jim, true).await;
+    assert_eq!(listed.as_array().unwrap().len(), 1, "a page ends at 1 MB");
+    let thumbs = &listed[0]["reactions"]["👍"];
+    assert_eq!(thumbs["count"], USERS, "all are counted");
+    let is_nearly_full = |json: &Value| (MB * 9 / 10..=MB).contains(&json.to_string().len());
+    assert!(is_nearly_full(&listed[0]));
+    let named = thumbs["items"].as_array().unwrap().len();
+    assert!(named < USERS);
+
+    let body = json!({"channel": "room", "messageId": loved.to_string()});
+    let answer = jim.call(&server, "listReactions", &body).await.json();
+    assert!(is_nearly_full(&answer));
+    let named = answer["reactions"].as_array().unwrap().len();
+    assert!(named < USERS);
+}
+
+#[tokio::test]
+async fn section_9_a_page_is_no_shorter_for_the_reactions_that_it_shows() {
+    let server = Server::start().await;
+    let long = "+".repeat(100);
+    for _ in 0..100 {
+        let id = message(&server, "chat").await.parse().unwrap();
+        for user in 0..70 {
+            let reaction = Reaction::new(&*long, user.to_string());
+            server.broker.add_reaction("room", id, reaction).await.unwrap();
+        }
+    }
+    let jim = Client::subscribed(&server, &reacts("jim"), "room").await;
+    for reverse in [false, true] {
+        let body = json!({"channel": "room", "expandReactions": true, "reverse": reverse});
+        let listed = jim.call(&server, "listMessages", &body).await.json();
+        let listed = listed["messages"].as_array().unwrap();
+        assert_eq!(listed.len(), 100, "reverse: {reverse}");
+        let ids = listed.iter().map(|one| one["id"].as_str().unwrap());
+        assert!(if reverse { ids.rev().is_sorted() } else { ids.is_sorted() });
+        for one in listed {
+            assert_eq!(one["reactions"][&long]["items"].as_array().unwrap().len(), 70);
+        }
+    }
+}
+
+#[tokio::test]
 async fn section_9_reactions_out_of_sight_are_not_listed() {
     let server = Server::start().await;
     let id = message(&server, "chat").await;

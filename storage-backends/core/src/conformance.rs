@@ -204,6 +204,8 @@ cases! { $
         reactions_come_in_the_order_of_their_ids
         reactions_are_kept_byte_for_byte
         reactions_are_counted
+        reactions_count_for_the_byte_limit_of_pages
+        one_message_comes_with_so_many_reactions
         a_reaction_is_given_once
         only_own_reactions_are_removed
         reactions_need_their_message

@@ -19,7 +19,9 @@ pub enum ReactionDetail {
     /// How often each reaction was given. Costs no more for a message with a million reactions
     /// than for one with a few, as the values are few.
     Counts,
-    /// The reactions, each with its users.
+    /// The reactions, each with its user, up to
+    /// [`MAX_REACTIONS_BYTES`](ListedMessage::MAX_REACTIONS_BYTES) of a message's, and as
+    /// [`Counts`](Self::Counts) does, how many there are in all.
     All,
 }
 
@@ -34,8 +36,9 @@ pub struct MessageQuery {
     pub order: Order,
     /// At most this many messages.
     pub max_messages: usize,
-    /// The page ends with the message whose `data` makes the sum of all `data` reach this many
-    /// bytes; it has one message at least, where there is one and `max_messages` is not 0.
+    /// The page ends with the message whose [`size`](ListedMessage::size) makes the sum of all
+    /// reach this many bytes; it has one message at least, where there is one and `max_messages`
+    /// is not 0.
     pub max_bytes: usize,
     /// What comes along of each message's reactions.
     pub reactions: ReactionDetail,
@@ -51,11 +54,29 @@ pub struct ListedMessage {
     /// How long it is kept; never [`Retention::None`].
     pub retention: Retention,
     /// Its reactions, in the order of their ids, where they were asked for by
-    /// [`ReactionDetail::All`].
+    /// [`ReactionDetail::All`]. Where they are more than
+    /// [`MAX_REACTIONS_BYTES`](Self::MAX_REACTIONS_BYTES) some are left out; which ones is up to
+    /// the backend.
     pub reactions: Vec<Reaction>,
-    /// Its reactions counted, in the order of their bytes, where they were asked for by
-    /// [`ReactionDetail::Counts`].
+    /// All of its reactions counted, in the order of their bytes, where they were asked for by
+    /// [`ReactionDetail::Counts`] or [`ReactionDetail::All`].
     pub reaction_counts: Vec<ReactionCount>,
+}
+
+impl ListedMessage {
+    /// No message comes with more reactions than make the sum of their
+    /// [`size`](Reaction::size)s reach this, so that one to which a million users reacted can be
+    /// read as well: 1 MiB.
+    pub const MAX_REACTIONS_BYTES: usize = 1 << 20;
+
+    /// What it counts for in [`MessageQuery::max_bytes`]: `data`, and the reactions and counts
+    /// that come along.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let reactions: usize = self.reactions.iter().map(Reaction::size).sum();
+        let counts: usize = self.reaction_counts.iter().map(|count| count.reaction.len() + 8).sum();
+        self.message.data.len() + reactions + counts
+    }
 }
 
 /// How many users gave a reaction to a message; never zero.

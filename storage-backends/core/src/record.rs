@@ -40,6 +40,16 @@ pub struct Reaction {
     pub context: Bytes,
 }
 
+impl Reaction {
+    /// What it counts for where reactions are read: its parts, and 64 bytes for what is around
+    /// them.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let umd = self.umd.as_ref().map_or(0, Bytes::len);
+        64 + self.reaction.len() + self.uid.len() + umd + self.context.len()
+    }
+}
+
 /// A value of a channel's storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

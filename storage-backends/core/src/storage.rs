@@ -89,8 +89,10 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// A page of a channel's messages.
     async fn messages(&self, channel: &str, query: MessageQuery) -> Result<MessagePage>;
 
-    /// One unexpired message with all its reactions. Where they are not needed, ask
-    /// [`messages`](Self::messages) for the range of its one id.
+    /// One unexpired message with its reactions, as [`ReactionDetail::All`] shows them. Where they
+    /// are not needed, ask [`messages`](Self::messages) for the range of its one id.
+    ///
+    /// [`ReactionDetail::All`]: crate::ReactionDetail::All
     async fn message(
         &self,
         channel: &str,

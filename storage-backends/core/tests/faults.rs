@@ -363,6 +363,8 @@ fn every_fault_is_found_by_its_case() {
         ("gone_tells_what_was_swept", Fault::HidesGone),
         ("pages_end_at_their_message_limit", Fault::HidesMore),
         ("pages_end_at_their_byte_limit", Fault::IgnoresByteLimit),
+        ("reactions_count_for_the_byte_limit_of_pages", Fault::IgnoresByteLimit),
+        ("one_message_comes_with_so_many_reactions", Fault::IgnoresByteLimit),
         ("a_closed_store_refuses_everything", Fault::IgnoresClose),
         ("keys_are_limited", Fault::IgnoresKeyLimit),
         ("reactions_per_message_are_limited", Fault::IgnoresReactionLimits),

@@ -4,7 +4,8 @@ use super::build::Subject;
 use super::model_ops::{Driver, Op, ops};
 use crate::{
     AddReaction, Entry, Item, ListedMessage, MessageId, MessageQuery, Order, Outcome, Publish,
-    RemoveReaction, Retention, Revocation, Schedule, SetEntry, Timestamp, TokenUse, Write, json_eq,
+    ReactionCount, ReactionDetail, RemoveReaction, Retention, Revocation, Schedule, SetEntry,
+    Timestamp, TokenUse, Write, json_eq,
 };
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -263,11 +264,12 @@ impl Channel {
         let all = range.len();
         let mut bytes = 0;
         let mut page = Vec::new();
-        for listed in range {
+        for mut listed in range {
+            show(&mut listed, query.reactions);
             if page.len() == query.max_messages || !page.is_empty() && bytes >= query.max_bytes {
                 break;
             }
-            bytes += listed.message.data.len();
+            bytes += listed.size();
             page.push(listed);
         }
         let more = page.len() < all;
@@ -281,4 +283,21 @@ impl Channel {
 
 fn lives(entry: &Entry, now: Timestamp) -> bool {
     entry.expires_at.is_none_or(|end| end > now)
+}
+
+/// Reduces a message with all its reactions to what a page shows.
+fn show(listed: &mut ListedMessage, detail: ReactionDetail) {
+    if detail != ReactionDetail::None {
+        let mut names: Vec<_> = listed.reactions.iter().map(|one| one.reaction.clone()).collect();
+        names.sort();
+        for reaction in names {
+            match listed.reaction_counts.last_mut() {
+                Some(last) if last.reaction == reaction => last.count += 1,
+                _ => listed.reaction_counts.push(ReactionCount { reaction, count: 1 }),
+            }
+        }
+    }
+    if detail != ReactionDetail::All {
+        listed.reactions.clear();
+    }
 }

@@ -5,8 +5,8 @@ use super::build::{
     unreact, until,
 };
 use crate::{
-    AddReaction, MessageQuery, Outcome, Publish, Reaction, ReactionCount, ReactionDetail,
-    Retention, Timestamp,
+    AddReaction, ListedMessage, MessageQuery, Order, Outcome, Publish, Reaction, ReactionCount,
+    ReactionDetail, Retention, Timestamp,
 };
 use bytes::Bytes;
 
@@ -27,8 +27,10 @@ pub(super) async fn reactions_come_in_the_order_of_their_ids(subject: Subject) {
     let page = subject.page("room", query).await;
     assert_eq!(page.messages[0].reactions, expected);
     assert_eq!(page.messages[1].reactions, [react_as("ann", 2, "b", 8).reaction]);
-    assert!(page.messages.iter().all(|listed| listed.reaction_counts.is_empty()));
+    let counts = page.messages[0].reaction_counts.iter().map(|one| (&*one.reaction, one.count));
+    assert_eq!(counts.collect::<Vec<_>>(), [("a", 2), ("z", 2)]);
     let page = subject.page("room", everything()).await;
+    assert!(page.messages.iter().all(|listed| listed.reaction_counts.is_empty()));
     assert!(page.messages.iter().all(|listed| listed.reactions.is_empty()), "none were asked for");
 }
 
@@ -63,6 +65,55 @@ pub(super) async fn reactions_are_counted(subject: Subject) {
     assert_eq!(page.messages[0].reaction_counts, expected);
     assert_eq!(page.messages[1].reaction_counts, []);
     assert!(page.messages.iter().all(|listed| listed.reactions.is_empty()), "counts suffice");
+}
+
+pub(super) async fn reactions_count_for_the_byte_limit_of_pages(subject: Subject) {
+    subject.apply("room", (1..=4).map(forever)).await;
+    for (number, target) in [1, 2, 3, 4, 1, 2, 3, 4].into_iter().enumerate() {
+        let uid = number.to_string();
+        subject.apply("room", [react_as(&uid, target, "👍", 10 + number as u128)]).await;
+    }
+    for reactions in [ReactionDetail::Counts, ReactionDetail::All] {
+        for order in [Order::Ascending, Order::Descending] {
+            let query = MessageQuery { reactions, order, ..everything() };
+            let all = subject.page("room", query.clone()).await.messages;
+            let two = all[0].size() + all[1].size();
+            assert!(two > all[0].message.data.len() + all[1].message.data.len());
+            for (max_bytes, count) in [(0, 1), (1, 1), (two - 1, 2), (two, 2), (two + 1, 3)] {
+                let page = subject.page("room", MessageQuery { max_bytes, ..query.clone() }).await;
+                assert_eq!(page.messages, all[..count], "{max_bytes} bytes, {query:?}");
+                assert!(page.more, "{max_bytes} bytes, {query:?}");
+            }
+        }
+    }
+}
+
+pub(super) async fn one_message_comes_with_so_many_reactions(subject: Subject) {
+    const USERS: usize = 600;
+    const MAX: usize = ListedMessage::MAX_REACTIONS_BYTES;
+    subject.apply("room", [forever(1), forever(2)]).await;
+    let umd = Bytes::from(format!("\"{}\"", "u".repeat(2_000)));
+    let given = (0..USERS).map(|number| {
+        let add = react_as(&format!("user {number}"), 1, "👍", 10 + number as u128);
+        let reaction = Reaction { umd: Some(umd.clone()), ..add.reaction };
+        AddReaction { reaction, ..add }
+    });
+    subject.apply("room", given).await;
+    subject.apply("room", [react(2, "a", 1000)]).await;
+
+    let query = MessageQuery { reactions: ReactionDetail::All, ..everything() };
+    let page = subject.page("room", query.clone()).await;
+    let listed = &page.messages[0];
+    assert_eq!(listed.reaction_counts[0].count, USERS as u64, "all are counted");
+    assert!(listed.reactions.is_sorted_by_key(|reaction| reaction.id));
+    let size: usize = listed.reactions.iter().map(Reaction::size).sum();
+    let largest = listed.reactions.iter().map(Reaction::size).max().unwrap_or_default();
+    assert!((MAX..MAX + largest).contains(&size), "{size} bytes of reactions");
+    assert_eq!(page.messages[1].reactions.len(), 1, "each message has its own limit");
+    assert_eq!(subject.reactions("room", id(1)).await, listed.reactions);
+
+    let page = subject.page("room", MessageQuery { max_bytes: MAX, ..query }).await;
+    assert_eq!((page.messages.len(), page.more), (1, true));
 }
 
 pub(super) async fn a_reaction_is_given_once(subject: Subject) {

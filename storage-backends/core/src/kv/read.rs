@@ -41,8 +41,8 @@ pub(super) fn messages(
         is_full = page.messages.len() >= query.max_messages || bytes >= query.max_bytes;
         Ok(ControlFlow::Continue(()))
     })?;
-    for listed in &mut page.messages {
-        add_reactions(view, &keys, query.reactions, listed)?;
+    if query.reactions != ReactionDetail::None {
+        add_all_reactions(view, &keys, query, &mut page)?;
     }
     Ok(page)
 }
@@ -67,6 +67,27 @@ pub(super) fn message(
     Ok(Some(listed))
 }
 
+/// Reads what comes along of reactions, which may make the page end earlier.
+fn add_all_reactions(
+    view: &dyn View,
+    keys: &ChannelKeys,
+    query: &MessageQuery,
+    page: &mut MessagePage,
+) -> Result<()> {
+    let mut bytes = 0;
+    for index in 0..page.messages.len() {
+        if index > 0 && bytes >= query.max_bytes {
+            page.messages.truncate(index);
+            page.more = true;
+            break;
+        }
+        let listed = &mut page.messages[index];
+        add_reactions(view, keys, query.reactions, listed)?;
+        bytes += listed.size();
+    }
+    Ok(())
+}
+
 fn add_reactions(
     view: &dyn View,
     keys: &ChannelKeys,
@@ -77,7 +98,10 @@ fn add_reactions(
     match detail {
         ReactionDetail::None => {}
         ReactionDetail::Counts => listed.reaction_counts = counts(view, keys, id)?,
-        ReactionDetail::All => listed.reactions = reactions(view, keys, id)?,
+        ReactionDetail::All => {
+            listed.reaction_counts = counts(view, keys, id)?;
+            listed.reactions = reactions(view, keys, id)?;
+        }
     }
     Ok(())
 }
@@ -93,12 +117,19 @@ fn counts(view: &dyn View, keys: &ChannelKeys, message: MessageId) -> Result<Vec
     Ok(counts)
 }
 
+/// A message's reactions; at the limit the users whose `uid`s come last are left out.
 fn reactions(view: &dyn View, keys: &ChannelKeys, message: MessageId) -> Result<Vec<Reaction>> {
     let mut reactions = Vec::new();
+    let mut bytes = 0;
     view.scan(&keys.reactions(message), Order::Ascending, &mut |key, record| {
         let (uid, reaction) = keys.reaction_parts(key)?;
-        reactions.push(record::decode_reaction(uid, reaction, Bytes::copy_from_slice(record))?);
-        Ok(ControlFlow::Continue(()))
+        let reaction = record::decode_reaction(uid, reaction, Bytes::copy_from_slice(record))?;
+        bytes += reaction.size();
+        reactions.push(reaction);
+        Ok(match bytes < ListedMessage::MAX_REACTIONS_BYTES {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
     })?;
     reactions.sort_by_key(|reaction: &Reaction| reaction.id);
     Ok(reactions)

@@ -56,6 +56,30 @@ struct Reactions {
     counts: BTreeMap<String, u64>,
 }
 
+impl Reactions {
+    fn counted(&self) -> Vec<ReactionCount> {
+        let counts = self.counts.iter();
+        counts
+            .map(|(reaction, count)| ReactionCount { reaction: reaction.clone(), count: *count })
+            .collect()
+    }
+
+    /// In the order of their ids; at the limit the users whose `uid`s come last are left out.
+    fn listed(&self) -> Vec<Reaction> {
+        let mut listed = Vec::new();
+        let mut bytes = 0;
+        for reaction in self.by_user.values().flatten() {
+            listed.push(reaction.clone());
+            bytes += reaction.size();
+            if bytes >= ListedMessage::MAX_REACTIONS_BYTES {
+                break;
+            }
+        }
+        listed.sort_by_key(|reaction| reaction.id);
+        listed
+    }
+}
+
 impl Channel {
     pub(super) fn new(marks: Marks) -> Self {
         Self { marks, ..Self::default() }
@@ -87,8 +111,9 @@ impl Channel {
                 page.more = true;
                 break;
             }
-            page.messages.push(stored.listed(query.reactions));
-            bytes += stored.message.data.len();
+            let listed = stored.listed(query.reactions);
+            bytes += listed.size();
+            page.messages.push(listed);
             is_full = page.messages.len() >= query.max_messages || bytes >= query.max_bytes;
         }
         page
@@ -127,21 +152,11 @@ impl Stored {
         let Some(reactions) = &self.reactions else {
             return listed;
         };
-        match detail {
-            ReactionDetail::None => {}
-            ReactionDetail::Counts => {
-                let counts = reactions.counts.iter();
-                listed.reaction_counts = counts
-                    .map(|(reaction, count)| ReactionCount {
-                        reaction: reaction.clone(),
-                        count: *count,
-                    })
-                    .collect();
-            }
-            ReactionDetail::All => {
-                listed.reactions = reactions.by_user.values().flatten().cloned().collect();
-                listed.reactions.sort_by_key(|reaction| reaction.id);
-            }
+        if detail != ReactionDetail::None {
+            listed.reaction_counts = reactions.counted();
+        }
+        if detail == ReactionDetail::All {
+            listed.reactions = reactions.listed();
         }
         listed
     }
