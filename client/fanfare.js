@@ -554,6 +554,11 @@ export class FanfareClient {
     const known = names.find((each) => this.#positions.has(each));
     const after = this.#positions.get(known);
     for (const each of names) this.#positions.set(each, after);
+    if (recovered !== true) {
+      // What is named as known may be newer than all that the channel now has: ids went back.
+      channel.after = undefined;
+      for (const each of names) this.#positions.set(each, undefined);
+    }
     if (known === undefined || recovered === true) return;
     this.#log.info(`messages of "${name}" may be missing`);
     this.#emit("@@gap", { channel: name, after }, names);

@@ -74,6 +74,10 @@
 //!   [`Written`](Durability::Written), as that of [`MemoryStorage`] is. The least id of all, 26
 //!   zeros, is excepted: a client that names it has seen nothing yet.
 //!
+//! That nothing is missing is as true as the storage is durable. With [`Durability::Written`], which
+//! is all that sled has, a power cut can take acknowledged messages with it and leave no trace, and
+//! `true` may be said to a client that misses one of them. Only [`Durability::Synced`] excludes that.
+//!
 //! Messages that were not stored, and changes to reactions, can't be recovered and do not count.
 //! What is recovered includes the client's own messages, whatever `echo` says. Channels that a
 //! token subscribes to by `autoSubscribe` are not recovered, since no subscribe is sent for them.

@@ -13,11 +13,15 @@ use std::sync::Arc;
 
 impl Broker {
     /// Closes a connection with code 4403 (protocol section 5), after what is queued for it, and
-    /// returns whether it was open. `fanfare.js` does not come back soon after that; to keep a
+    /// returns whether it was there, be it that it was closing already. `fanfare.js` does not come back soon after that; to keep a
     /// client out, [revoke](Self::revoke_token) its token.
     pub fn disconnect(&self, id: &str) -> bool {
         let connection = self.core.connections.get(id);
-        connection.is_some_and(|connection| connection.mailbox().close(CloseReason::Disconnected))
+        connection
+            .inspect(|connection| {
+                connection.mailbox().close(CloseReason::Disconnected);
+            })
+            .is_some()
     }
 
     /// Closes all connections of a user, as [`disconnect`](Self::disconnect) does, and returns how

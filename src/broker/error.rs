@@ -40,7 +40,10 @@ impl Error {
     /// There are as many as the broker keeps; see the call that failed.
     #[must_use]
     pub fn is_limit_reached(&self) -> bool {
-        self.error.code == Code::RateLimited
+        // Hosts need no permissions, so that these codes mean nothing else to them.
+        let limits =
+            [Code::RateLimited, Code::ReactPermissionDenied, Code::StoragePermissionDenied];
+        limits.contains(&self.error.code)
     }
 
     /// The storage failed; the same call may succeed later.

@@ -209,7 +209,8 @@ impl Broker {
     ///
     /// Fails where the channel's name or the reaction is invalid, the message is not there or has
     /// as many reactions as it may have ([`BrokerBuilder::max_reactions_per_message`],
-    /// [`max_reactions_per_user`](BrokerBuilder::max_reactions_per_user)), the storage fails, or
+    /// [`max_reactions_per_user`](BrokerBuilder::max_reactions_per_user); see
+    /// [`Error::is_limit_reached`]), the storage fails, or
     /// the broker shuts down.
     pub async fn add_reaction(
         &self,
@@ -294,7 +295,8 @@ impl Broker {
     /// # Errors
     ///
     /// Fails as [`publish`](Self::publish) does, and where the channel has as many keys as it may
-    /// have ([`BrokerBuilder::max_storage_keys`]); nothing was changed then.
+    /// have ([`BrokerBuilder::max_storage_keys`]; see [`Error::is_limit_reached`]); nothing was
+    /// changed then.
     pub async fn set_entry(&self, update: EntryUpdate) -> Result<EntryUpdated, Error> {
         self.core.update_entry(update).await.map_err(Error::from)
     }
@@ -359,6 +361,10 @@ impl Broker {
     /// # Errors
     ///
     /// Fails where the storage can't be closed in order.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime whose timers are on.
     pub async fn shutdown(&self) -> Result<(), Error> {
         const PATIENCE: Duration = Duration::from_secs(10);
         self.core.drain(PATIENCE).await;

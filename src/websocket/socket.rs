@@ -26,7 +26,7 @@ impl Socket {
     /// The socket, and what was read from it already.
     pub(super) fn new(upgraded: Upgraded) -> (Self, Bytes) {
         let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => return (Self::Tcp(Arc::new(parts.io.into_inner())), parts.read_buf),
+            Ok(parts) => return (Self::of_tcp(parts.io.into_inner()), parts.read_buf),
             Err(upgraded) => upgraded,
         };
         // As axum serves.
@@ -34,11 +34,18 @@ impl Socket {
         let upgraded = {
             use hyper_util::server::conn::auto::upgrade::downcast;
             match downcast::<TokioIo<TcpStream>>(upgraded) {
-                Ok(parts) => return (Self::Tcp(Arc::new(parts.io.into_inner())), parts.read_buf),
+                Ok(parts) => return (Self::of_tcp(parts.io.into_inner()), parts.read_buf),
                 Err(upgraded) => upgraded,
             }
         };
         (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())
+    }
+
+    fn of_tcp(stream: TcpStream) -> Self {
+        // Frames are written when they are ready, and must not wait for others; without it they
+        // arrive all the same.
+        let _ = stream.set_nodelay(true);
+        Self::Tcp(Arc::new(stream))
     }
 
     /// The TCP socket, for others to write to.
@@ -150,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn a_tcp_socket_is_had_back_with_what_was_read_too_far() {
         let (socket, early, _client) = upgraded().await;
-        assert!(socket.tcp().is_some());
+        assert!(socket.tcp().unwrap().nodelay().unwrap());
         assert_eq!(early, "early");
     }
 

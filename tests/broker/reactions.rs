@@ -151,7 +151,7 @@ async fn section_9_what_lists_show_of_a_message_that_a_crowd_reacted_to_ends_at_
     let jim = Client::subscribed(&server, &reacts("jim"), "room").await;
 
     let listed = list(&server, &jim, true).await;
-    assert_eq!(listed.as_array().unwrap().len(), 1, "a page ends at 1 MB");
+    assert!(listed.to_string().len() <= MB, "a page ends at 1 MB");
     let thumbs = &listed[0]["reactions"]["👍"];
     assert_eq!(thumbs["count"], USERS, "all are counted");
     let is_nearly_full = |json: &Value| (MB * 9 / 10..=MB).contains(&json.to_string().len());
@@ -217,8 +217,15 @@ async fn section_10_the_host_reacts_for_users() {
     let given = broker.reactions("room", id).await.unwrap();
     assert_eq!(given, std::slice::from_ref(&reaction));
     assert!(broker.remove_reaction("room", id, reaction.clone()).await.unwrap());
-    assert!(!broker.remove_reaction("room", id, reaction).await.unwrap());
+    assert!(!broker.remove_reaction("room", id, reaction.clone()).await.unwrap());
     assert_eq!(jim.next().await["event"], "hotsock.messageReactionRemoved");
+
+    for number in 0..20 {
+        let reaction = Reaction::new(format!("r{number}"), "bot");
+        assert!(broker.add_reaction("room", id, reaction).await.unwrap());
+    }
+    let error = broker.add_reaction("room", id, reaction.clone()).await.unwrap_err();
+    assert!(error.is_limit_reached(), "{error}");
 
     let wrong = Reaction::new("", "bot");
     assert!(broker.add_reaction("room", id, wrong).await.unwrap_err().is_invalid_input());

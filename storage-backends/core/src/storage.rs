@@ -12,7 +12,9 @@ pub enum Durability {
     Volatile,
     /// Mostly a crash of the process; recent writes may be lost even then.
     Lazy,
-    /// A crash of the process, but not of the machine.
+    /// A crash of the process, but not of the machine. After one of the machine a broker may tell
+    /// clients that they recovered everything although the latest messages were lost: it can't
+    /// know of it.
     Written,
     /// A crash of the machine and a power cut.
     #[default]

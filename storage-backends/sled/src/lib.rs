@@ -6,8 +6,10 @@
 //! - **A power cut can lose what was acknowledged.** On Linux sled's `flush` writes the log and
 //!   calls `sync_file_range`, which neither writes the file's metadata nor makes the disk empty
 //!   its cache, in place of `fsync`. This storage therefore never advertises more than
-//!   [`Durability::Written`]: a crash of the process loses nothing, one of the machine may. For
-//!   history that survives a power cut use `fanfare-storage-redb`.
+//!   [`Durability::Written`]: a crash of the process loses nothing, one of the machine may. What
+//!   is lost leaves no trace, so that a client that comes back after a power cut may be told that
+//!   all was recovered while something is missing. For history that survives a power cut use
+//!   `fanfare-storage-redb`.
 //! - **sled is unmaintained**: 0.34.7 is of 2021, and 1.0 never left its alphas. The version is
 //!   pinned, since its file format is its own.
 //! - **Two advisories** concern what it depends on, and a host that checks for advisories has to

@@ -64,9 +64,20 @@ Object.assign(cases, {
     }
     const gap = { channel: "a", after: ID(1) };
     equal([gaps, everybody], [
-      [gap, gap],
+      [gap, { channel: "a" }],
       ["a", "a"],
     ]);
+  },
+
+  async "after a gap, whatever comes is new, even where ids went back"() {
+    const { seen } = await following();
+    FakeSocket.last.say(message(5));
+    await reconnect();
+    FakeSocket.last.confirm("a", recovered(false));
+    for (const number of [2, 3]) FakeSocket.last.say(message(number));
+    equal(seen, [5, 2, 3]);
+    await reconnect();
+    equal(asked_after(), [ID(3)]);
   },
 
   async "without an id to go on from, a gap is told"() {

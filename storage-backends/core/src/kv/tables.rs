@@ -3,7 +3,8 @@
 use super::txn::Txn;
 use super::{View, keys, record};
 use crate::{
-    MessageId, Order, Outcome, Result, Revocation, Schedule, ScheduleQuery, Timestamp, TokenUse,
+    ErrorKind, MessageId, Order, Outcome, Result, Revocation, Schedule, ScheduleQuery, Timestamp,
+    TokenUse,
 };
 use bytes::Bytes;
 use std::ops::ControlFlow;
@@ -47,14 +48,25 @@ pub(super) fn schedules(view: &dyn View, query: &ScheduleQuery) -> Result<Vec<Sc
     }
     let range = keys::schedules(query.after, query.until);
     view.scan(&range, Order::Ascending, &mut |key, record| {
-        let (due, id) = keys::due_parts(key)?;
-        schedules.push(record::decode_schedule(due, id, Bytes::copy_from_slice(record))?);
+        match schedule_of(key, record) {
+            Ok(schedule) => schedules.push(schedule),
+            // What can't be read stays where it is, and must not stop those after it for ever.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(%error, "a schedule can't be read, and stays where it is");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(match schedules.len() < query.limit {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         })
     })?;
     Ok(schedules)
+}
+
+fn schedule_of(key: &[u8], record: &[u8]) -> Result<Schedule> {
+    let (due, id) = keys::due_parts(key)?;
+    record::decode_schedule(due, id, Bytes::copy_from_slice(record))
 }
 
 pub(super) fn is_token_spent(view: &dyn View, token: &TokenUse) -> Result<bool> {

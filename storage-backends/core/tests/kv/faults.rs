@@ -5,7 +5,7 @@ use bytes::Bytes;
 use fanfare_storage::kv::{FORMAT_VERSION, GroupLimits, KvOptions, KvStorage};
 use fanfare_storage::{
     Durability, ErrorKind, Item, Message, MessageId, MessageQuery, Order, Outcome, Publish,
-    ReactionDetail, Result, Retention, Storage, Timestamp,
+    ReactionDetail, Result, Retention, Schedule, ScheduleQuery, Storage, Timestamp,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -166,6 +166,30 @@ async fn damage_does_not_stop_sweeps() {
     assert_eq!((swept.removed, swept.more), (2, false));
     assert_eq!(storage.sweep(end, 10).await.unwrap().removed, 0);
     assert_eq!(count(&storage, "good").await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_damaged_schedule_does_not_stop_the_others() {
+    let (storage, shared) = open(GroupLimits::default());
+    for number in 1..=3 {
+        let (id, due) = (MessageId::from_u128(number), NOW + Duration::from_secs(number as u64));
+        let channel = if number == 2 { "bad" } else { "good" };
+        let payload = Bytes::from_static(b"{}");
+        let schedule = Schedule { id, due, channel: channel.to_owned(), payload };
+        let outcomes = storage.commit(channel, vec![schedule.into()], NOW).await.unwrap();
+        assert_eq!(outcomes, [Outcome::Applied]);
+    }
+    for value in shared.data.write().unwrap().values_mut() {
+        if value.windows(3).any(|window| window == b"bad") {
+            *value = vec![0xEE; 3];
+        }
+    }
+    let all = |limit| ScheduleQuery { after: None, until: Timestamp::MAX, limit };
+    for (limit, expected) in [(9, vec![1, 3]), (2, vec![1, 3]), (1, vec![1])] {
+        let found = storage.schedules(all(limit)).await.unwrap();
+        let found: Vec<_> = found.iter().map(|schedule| schedule.id.as_u128()).collect();
+        assert_eq!(found, expected, "at most {limit}");
+    }
 }
 
 #[tokio::test]
