@@ -9,6 +9,7 @@ use super::subscribers::{Phase, Registration};
 use crate::protocol::event::{Event, Subscribed};
 use crate::protocol::names;
 use crate::session::{CloseReason, Join, Observer, Session};
+use bytes::Bytes;
 use fanfare_storage::MessageId;
 use std::sync::Arc;
 
@@ -62,9 +63,8 @@ impl Core {
             confirmation.recovered = Some(found.is_some());
             missed = found;
         }
-        if !held.confirm(&connection, confirmation, start) {
-            return;
-        }
+        let told = confirmation.meta.umd.clone();
+        let Some(umd) = held.confirm(&connection, confirmation, start) else { return };
         let mut shown = Shown::default();
         if observes {
             let Ok(all) = self.show_entries(&registration, &channel, start).await else {
@@ -77,6 +77,9 @@ impl Core {
             self.replay(&registration, missed).await;
         }
         connection.mailbox().release(&registration, |gathered| shown.lacks(gathered));
+        if umd != told {
+            self.show_umd(&connection, &channel, Some(&told)).await;
+        }
         // Many lists of members may be more than a mailbox holds.
         connection.mailbox().relieved().await;
     }
@@ -126,26 +129,28 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// Tells the session and then the client that the subscription exists, and returns whether it
-    /// does: the session may have ended.
+    /// Tells the session and then the client that the subscription exists, if it does: the session
+    /// may have ended. Returns the subscription's metadata, which may have changed since they were
+    /// put into the confirmation.
     fn confirm(
         mut self,
         connection: &Connection,
         confirmation: Subscribed,
         start: MessageId,
-    ) -> bool {
-        let Some(joined) = self.joined.take() else { return false };
+    ) -> Option<Option<Bytes>> {
+        let joined = self.joined.take()?;
         let (channel, meta) = (Arc::clone(&confirmation.channel), confirmation.meta.clone());
         let confirmation = Event::Subscribed(confirmation).to_frame();
         let mut session = connection.session().lock();
         let registration = Arc::clone(joined.registration());
         self.joined = session.joined(&channel, joined, start);
         refresh_observer(&mut session, &registration, &channel);
-        if self.joined.is_none() {
-            connection.mailbox().push(confirmation);
-            self.core.hub.announcer().subscribed(connection, &channel, &meta);
+        if self.joined.is_some() {
+            return None;
         }
-        self.joined.is_none()
+        connection.mailbox().push(confirmation);
+        self.core.hub.announcer().subscribed(connection, &channel, &meta);
+        session.umd_of(&channel)
     }
 }
 

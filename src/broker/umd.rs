@@ -5,7 +5,9 @@ use super::core::Core;
 use super::presence::Full;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::session::{UmdUpdate, used_before};
+use bytes::Bytes;
 use fanfare_storage::TokenUse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Core {
@@ -26,6 +28,7 @@ impl Core {
         let change = verdict?;
 
         let shown = connection.session().lock().shown(&change);
+        let channels: HashSet<_> = shown.iter().map(|shown| Arc::clone(&shown.channel)).collect();
         // All ask before any waits, so that a busy channel does not hold up the others.
         let asked: Vec<_> = shown
             .into_iter()
@@ -42,12 +45,15 @@ impl Core {
             self.spend_umd_token(token).await?;
         }
 
-        {
+        let late = {
             let mut session = connection.session().lock();
             if session.set_umd(&change) {
                 self.hub.announcer().connection_updated(connection, session.meta());
             }
-        }
+            let mut shown = session.shown(&change);
+            shown.retain(|shown| !channels.contains(&shown.channel));
+            shown
+        };
         // Nothing waits between this and the session, so that they change together.
         let updates: Vec<_> = reserved
             .into_iter()
@@ -56,7 +62,35 @@ impl Core {
         for update in updates {
             update.await;
         }
+        // Another change may have come in between, and subscriptions while room was asked for.
+        for channel in &channels {
+            self.show_umd(connection, channel, Some(&change.umd)).await;
+        }
+        for shown in late {
+            self.show_umd(connection, &shown.channel, None).await;
+        }
         Ok(())
+    }
+
+    /// Shows the members of a presence channel what the user's metadata are, if that is not what
+    /// they saw last. Where there is no room for it, they go on to see what they saw.
+    pub(super) async fn show_umd(
+        self: &Arc<Self>,
+        connection: &Connection,
+        channel: &Arc<str>,
+        last: Option<&Option<Bytes>>,
+    ) {
+        let mut last = last.cloned();
+        loop {
+            let Some(shown) = connection.session().lock().shown_on(channel) else { return };
+            if last.as_ref() == Some(&shown.umd) {
+                return;
+            }
+            let reservation = self.hub.reserve_seat(channel, shown.uid, shown.umd.clone()).await;
+            let Ok(reservation) = reservation else { return };
+            self.hub.update_seat(&shown.registration, reservation).await;
+            last = Some(shown.umd);
+        }
     }
 
     async fn spend_umd_token(&self, token: TokenUse) -> Result<(), ProtocolError> {

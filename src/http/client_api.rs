@@ -156,12 +156,15 @@ fn get_channel_info(
 
 async fn update_umd(
     core: &Arc<Core>,
-    connection: &Connection,
+    connection: &Arc<Connection>,
     fields: &Fields<'_>,
 ) -> Result<Response<Body>, ProtocolError> {
     let now = core.clock.now();
     let update = connection.session().lock().umd_update_over_http(now, fields)?;
-    core.update_umd(connection, update).await?;
+    // A request that is given up has used up no token for nothing.
+    let (core, connection) = (Arc::clone(core), Arc::clone(connection));
+    let updating = tokio::spawn(async move { core.update_umd(&connection, update).await });
+    updating.await.map_err(|_| crate::broker::shutting_down())??;
     Ok(answer::json_text(StatusCode::OK, b"{}".to_vec()))
 }
 

@@ -24,6 +24,10 @@ pub(super) struct PendingSubscribe {
 }
 
 impl PendingSubscribe {
+    pub(super) fn granted_mut(&mut self) -> Option<&mut Granted> {
+        self.verdict.as_mut().ok()
+    }
+
     pub(super) fn is_for(&self, channel: &str) -> bool {
         self.verdict.as_ref().is_ok_and(|granted| *granted.channel == *channel)
     }
@@ -63,13 +67,13 @@ fn is_spent_late(channel: &str) -> bool {
 
 /// A subscription that has passed all checks.
 #[derive(Debug)]
-struct Granted {
-    channel: Arc<str>,
+pub(super) struct Granted {
+    pub(super) channel: Arc<str>,
     written: Box<str>,
     permissions: Option<Arc<Permissions>>,
     digest: [u8; 32],
     token: Option<Box<TokenIdentity>>,
-    meta: Meta,
+    pub(super) meta: Meta,
     counted: bool,
     auto: bool,
     spend: Option<TokenUse>,

@@ -1,6 +1,7 @@
 //! Changing the user's metadata (protocol section 7.4).
 
 use super::subscribe::{not_subscribed, single_use};
+use super::subscription::Subscription;
 use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, Scope, Token};
 use crate::protocol::error::{Code, ProtocolError};
@@ -48,6 +49,7 @@ enum Target {
 pub(crate) struct Shown<R> {
     pub(crate) channel: Arc<str>,
     pub(crate) uid: Arc<str>,
+    pub(crate) umd: Option<Bytes>,
     pub(crate) registration: R,
 }
 
@@ -84,14 +86,23 @@ impl<R> Session<R> {
             .subscriptions
             .iter()
             .filter(|(channel, _)| names::is_presence(channel) && change.reaches(channel));
-        let shown = reached.filter_map(|(channel, subscription)| {
-            Some(Shown {
-                channel: Arc::clone(channel),
-                uid: subscription.meta.uid.clone()?,
-                registration: subscription.active.as_ref()?.registration.clone(),
-            })
-        });
-        shown.collect()
+        reached.filter_map(|(channel, subscription)| Shown::new(channel, subscription)).collect()
+    }
+
+    /// A subscription's metadata.
+    pub(crate) fn umd_of(&self, channel: &str) -> Option<Option<Bytes>> {
+        self.subscriptions.active(channel).map(|(_, subscription)| subscription.meta.umd.clone())
+    }
+
+    /// What the members of a presence channel are to be shown of a subscription.
+    pub(crate) fn shown_on(&self, channel: &str) -> Option<Shown<R>>
+    where
+        R: Clone,
+    {
+        self.subscriptions
+            .active(channel)
+            .filter(|(channel, _)| names::is_presence(channel))
+            .and_then(|(channel, subscription)| Shown::new(channel, subscription))
     }
 
     /// Makes a change, and tells whether the connection's own metadata are others now. Whatever is
@@ -101,6 +112,11 @@ impl<R> Session<R> {
         let is_new = of_connection && !self.ended && self.meta.umd != change.umd;
         if of_connection {
             self.meta.umd.clone_from(&change.umd);
+        }
+        if let Some(granted) = self.waiting.as_mut().and_then(|waiting| waiting.granted_mut())
+            && change.reaches(&granted.channel)
+        {
+            granted.meta.umd.clone_from(&change.umd);
         }
         for (channel, subscription) in self.subscriptions.iter_mut() {
             if change.reaches(channel) {
@@ -149,6 +165,17 @@ impl<R> Session<R> {
         }
         let (channel, _) = subscription.ok_or_else(|| not_subscribed(written))?;
         Ok(Target::Subscription(Arc::clone(channel)))
+    }
+}
+
+impl<R: Clone> Shown<R> {
+    fn new(channel: &Arc<str>, subscription: &Subscription<R>) -> Option<Self> {
+        Some(Self {
+            channel: Arc::clone(channel),
+            uid: subscription.meta.uid.clone()?,
+            umd: subscription.meta.umd.clone(),
+            registration: subscription.active.as_ref()?.registration.clone(),
+        })
     }
 }
 

@@ -138,7 +138,11 @@ impl Hub {
         mut reservation: Reservation,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (done, updated) = oneshot::channel();
-        if let (Some(seat), Some(reserved)) = (&joined.seat, reservation.ticket.take()) {
+        // The channel may have been empty since, and have another room: tickets are a room's own.
+        let seat = joined.seat.as_ref().filter(|seat| Arc::ptr_eq(&seat.room, &reservation.room));
+        if let Some(seat) = seat
+            && let Some(reserved) = reservation.ticket.take()
+        {
             let (uid, seat) = (Arc::clone(&seat.uid), seat.ticket);
             self.submit(&reservation.room, Step::Update { uid, seat, reserved, done });
         }

@@ -15,6 +15,7 @@ mod presence;
 mod publishing;
 mod recovery;
 mod scheduling;
+mod umd;
 
 use super::channel::Joined;
 use super::clock::{Clock, ManualClock};
