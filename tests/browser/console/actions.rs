@@ -25,12 +25,17 @@ async fn ones_own_frames_and_those_of_others_appear() {
     console.publish("chat", r#"{"n": 12345678901234567890, "f": 1.0}"#).await;
     let sent = console.until_frame("sent", "chat").await;
     let echo = console.until_frame("received", "chat").await;
-    for frame in [sent, echo] {
+    for frame in [&sent, &echo] {
         assert_eq!(frame.channel, "room");
         assert!(frame.text.contains("\"n\": 12345678901234567890,"), "{}", frame.text);
         assert!(frame.text.contains("\"f\": 1.0"), "{}", frame.text);
     }
     assert_eq!(console.text("#problem").await, "");
+    console.click("[data-command=react] [name=messageId]").await;
+    let suggested =
+        "return [...document.querySelectorAll('#ids option')].map(({ value }) => value)";
+    let suggested: Vec<String> = console.page.ask(suggested, &[]).await;
+    assert!(suggested.len() == 1 && echo.text.contains(&suggested[0]), "{suggested:?}");
 
     let mut pam = broker.connect(&broker.token(&claims_of("Pam")));
     pam.subscribe("room");
@@ -162,13 +167,13 @@ async fn values_of_a_channel_are_set_read_and_observed() {
     let told = console.until_frame("received", "hotsock.channelStorageUpdated").await;
     assert!(told.text.contains(r#""name": "red""#), "{}", told.text);
     console.submit_as("storage", "get").await;
-    console.until_text("#stored", "colour").await;
+    console.until_text("#stored", r#""key": "colour""#).await;
     console.until_text("#stored", r#""name": "red""#).await;
 
     fill("data", "").await;
     console.submit_as("storage", "set").await;
     console.submit_as("storage", "get").await;
-    console.until_text("#stored", "null").await;
+    console.until_text("#stored", r#""data": null"#).await;
     fill("key", "shape").await;
     fill("data", "\"round\"").await;
     fill("scheduleExpression", "at(2000-01-01T00:00:00)").await;

@@ -19,7 +19,7 @@ const HIDDEN = "(hidden)";
  *
  * @typedef {object} Listener
  * @property {(kind: Kind, text: string) => void} logged
- * @property {(message: object) => void} received
+ * @property {(message: object, text: string) => void} received
  * @property {(close: { code: number, reason: string, wasRefused: boolean }) => void} closed
  */
 
@@ -53,6 +53,10 @@ export class Connection {
     };
   }
 
+  get isOpen() {
+    return this.#ws.readyState === WebSocket.OPEN;
+  }
+
   close() {
     this.#wasLeft = true;
     this.#ws.close(1000);
@@ -60,7 +64,7 @@ export class Connection {
 
   /** Sends a frame as it stands. @throws {Error} where the connection is not open. */
   send(text) {
-    if (this.#ws.readyState !== WebSocket.OPEN) throw new Error("The connection is not open.");
+    if (!this.isOpen) throw new Error("The connection is not open.");
     this.#ws.send(text);
     this.#listener.logged("sent", withoutSecret(text));
   }
@@ -70,6 +74,7 @@ export class Connection {
    *
    * @param {string} operation
    * @param {string} body JSON
+   * @returns {Promise<string>} JSON
    * @throws {BrokerError | Error}
    */
   async http(operation, body) {
@@ -82,7 +87,8 @@ export class Connection {
     });
     const text = await response.text();
     this.#listener.logged("answer", `${response.status} ${operation}\n${text}`);
-    return answerIn(response, text);
+    if (!response.ok) throw errorIn(response, text);
+    return text;
   }
 
   #receive(data) {
@@ -93,7 +99,7 @@ export class Connection {
       this.#credentials = { connectionId, connectionSecret };
     }
     this.#listener.logged("received", withoutSecret(text));
-    if (message) this.#listener.received(message);
+    if (message) this.#listener.received(message, text);
   }
 }
 
@@ -119,10 +125,9 @@ export async function refusalOf(token) {
   );
 }
 
-function answerIn({ ok, status }, text) {
-  const answer = parsed(text);
-  if (ok) return answer;
-  throw new BrokerError(answer?.error ?? { code: "HTTP_ERROR", message: "no answer" }, status);
+function errorIn({ status }, text) {
+  const error = parsed(text)?.error ?? { code: "HTTP_ERROR", message: "the answer is no JSON" };
+  return new BrokerError(error, status);
 }
 
 /** Whether a frame holds a token or a secret. */

@@ -1,4 +1,7 @@
-/** A channel's stored messages, a page at a time. */
+/**
+ * A channel's stored messages, a page at a time, with numbers as JavaScript reads them: the log has
+ * the answer as it came.
+ */
 
 import { element, size } from "./elements.js";
 import { pretty } from "./json.js";
@@ -36,7 +39,7 @@ export class History {
   }
 
   async #load(connection, request) {
-    const { messages } = await connection.http("listMessages", JSON.stringify(request));
+    const { messages } = JSON.parse(await connection.http("listMessages", JSON.stringify(request)));
     const last = messages.at(-1);
     if (last) {
       this.#request = { ...request, [request.reverse ? "before" : "after"]: last.id };

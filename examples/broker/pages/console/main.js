@@ -13,7 +13,7 @@ import { Recent } from "./recent.js";
 import { Subscriptions } from "./subscriptions.js";
 import { problems, read } from "./token.js";
 
-/** So many message ids are suggested. */
+/** So many message ids are suggested, the newest. */
 const MAX_IDS = 20;
 
 const tokenField = $("#token");
@@ -149,7 +149,8 @@ function connected({ data, meta }) {
 function beatHearts(timeoutSeconds) {
   if (!timeoutSeconds) return;
   heartbeatTimer = setInterval(() => {
-    if ($("#heartbeats").checked) attempt(() => connection.send('{"event":"hotsock.heartbeat"}'));
+    if (!$("#heartbeats").checked || !connection.isOpen) return;
+    connection.send('{"event":"hotsock.heartbeat"}');
   }, timeoutSeconds * 500);
 }
 
@@ -170,25 +171,22 @@ async function closed({ code, reason, wasRefused }) {
   if (!connection) $("#token-problem").textContent = [...problems(token), refusal].join(" ");
 }
 
-function received(message) {
-  const { event, channel, data, id, error } = message;
+function received(message, text) {
+  const { event, channel, id, error } = message;
   if (event === "hotsock.connected") connected(message);
   subscriptions.take(message);
   if (event === "hotsock.subscribed" || event === "hotsock.unsubscribed") suggestChannels();
   if (event === "hotsock.error") showProblem(new BrokerError({ ...error, channel }).message);
-  if (event === "hotsock.channelStorageData") {
-    $("#stored").textContent = `${message.key}\n${pretty(JSON.stringify(data))}`;
-  }
-  if (typeof id === "string") suggestIds([id]);
+  if (event === "hotsock.channelStorageData") $("#stored").textContent = pretty(text);
+  if (typeof id === "string") noteIds([id]);
 }
 
 function suggestChannels() {
   suggest($("#channels"), [...new Set([...exactNames(token).channels, ...subscriptions.names])]);
 }
 
-function suggestIds(found) {
+function noteIds(found) {
   ids = [...new Set([...found, ...ids])].slice(0, MAX_IDS);
-  suggest($("#ids"), ids);
 }
 
 // ---- the forms ----
@@ -215,8 +213,8 @@ const FORMS = {
   async publish(channel, { over, ...fields }) {
     if (over !== "http") return connection.send(commands.publish(channel, fields));
     const body = commands.publish(channel, { ...fields, eagerIdGeneration: true });
-    const { id } = await connection.http("publishMessage", body);
-    if (id) suggestIds([id]);
+    const { id } = JSON.parse(await connection.http("publishMessage", body));
+    if (id) noteIds([id]);
   },
 
   react(channel, fields) {
@@ -227,19 +225,18 @@ const FORMS = {
     if (fields.action === "get") return connection.send(commands.getStored(channel, fields));
     if (fields.action === "set") return connection.send(commands.setStored(channel, fields));
     const body = JSON.stringify({ channel, after: fields.key });
-    const list = await connection.http("channelStorageList", body);
-    $("#stored").textContent = JSON.stringify(list, null, 2);
+    $("#stored").textContent = pretty(await connection.http("channelStorageList", body));
   },
 
   async history(channel, fields) {
     if (fields.action === "info") {
-      const info = await connection.http("getChannelInfo", JSON.stringify({ channel }));
-      $("#info").textContent = JSON.stringify(info, null, 2);
+      const body = JSON.stringify({ channel });
+      $("#info").textContent = pretty(await connection.http("getChannelInfo", body));
       return;
     }
     const isNext = fields.action === "next";
     const page = isNext ? pages.next(connection) : pages.first(connection, channel, fields);
-    suggestIds((await page).slice(0, MAX_IDS));
+    noteIds(await page);
   },
 
   umd(channel, fields, form) {
@@ -274,6 +271,10 @@ function submitted(event) {
 for (const form of document.querySelectorAll("[data-command]")) {
   form.addEventListener("submit", submitted);
 }
+// Messages come faster than suggestions are needed.
+$("#commands").addEventListener("focusin", ({ target }) => {
+  if (target.list === $("#ids")) suggest(target.list, ids);
+});
 $("#connect").addEventListener("submit", (event) => {
   event.preventDefault();
   if (connection) connection.close();
