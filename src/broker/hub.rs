@@ -280,6 +280,9 @@ impl Hub {
             while let Some(ready) = channel.next_ready() {
                 let delivered = &hub.counters.delivered;
                 ready.deliver(&channel.name, hub.clock.now(), delivered).await;
+                if channel.has_ready() {
+                    tokio::task::yield_now().await;
+                }
             }
             hub.forget_if_unused(&channel);
         });

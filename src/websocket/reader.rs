@@ -13,9 +13,11 @@ use tungstenite::error::{CapacityError, ProtocolError};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
-/// How much is read at once. The library allocates as much for each of its machines; its default
+/// How much the library reads at once. It allocates as much for each of its machines; its default
 /// of 128 KiB would be 1.3 GB for 10,000 connections.
 const READ_BUFFER: usize = 1024;
+/// How much is read at once for a new machine, which gets no more than there is.
+const FIRST_READ: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -74,7 +76,7 @@ impl Reader {
             },
         };
         let next = machine.poll_next(io, replies, context);
-        if next.is_pending() && machine.read == machine.used {
+        if machine.read == machine.used {
             self.machine = None;
         }
         next
@@ -90,7 +92,7 @@ fn poll_start<S: AsyncRead + Unpin>(
     if !early.is_empty() {
         return Poll::Ready(Ok(std::mem::take(early).into()));
     }
-    let mut buffer = [MaybeUninit::uninit(); READ_BUFFER];
+    let mut buffer = [MaybeUninit::uninit(); FIRST_READ];
     let mut buffer = ReadBuf::uninit(&mut buffer);
     ready!(Pin::new(io).poll_read(context, &mut buffer))?;
     if buffer.filled().is_empty() {
