@@ -203,6 +203,9 @@ impl Driver {
     }
 
     fn read(&mut self, context: &mut Context<'_>) -> Turn {
+        // What is read in one turn came at one time: looking at the clocks costs as much as a tenth
+        // of a message.
+        let mut read_at = None;
         for done in 0..MESSAGES_PER_TURN {
             if let Some(wait) = &mut self.wait {
                 match wait.as_mut().poll(context) {
@@ -227,7 +230,8 @@ impl Driver {
                 Poll::Pending => return Ok(done > 0),
                 Poll::Ready(Incoming::Lost) => return Err(Ended),
                 Poll::Ready(incoming) if self.phase == Phase::Open => {
-                    self.handle(incoming, replies);
+                    let now = *read_at.get_or_insert_with(|| self.open.core.clock.now());
+                    self.handle(now, incoming, replies);
                 }
                 // The client's last words before its close are not looked at any more.
                 Poll::Ready(Incoming::Closed) => self.phase = Phase::Closed,
@@ -238,9 +242,8 @@ impl Driver {
         Ok(true)
     }
 
-    fn handle(&mut self, incoming: Incoming, replies: Vec<u8>) {
+    fn handle(&mut self, now: Now, incoming: Incoming, replies: Vec<u8>) {
         let Open { core, connection } = &self.open;
-        let now = core.clock.now();
         match incoming {
             Incoming::Text(text) => {
                 let action = connection.session().lock().handle_text(now, &text);
