@@ -7,10 +7,16 @@ mod token;
 
 use allocation_counter::{AllocationInfo, measure};
 use fanfare::internals::Connection;
-use fanfare::{Algorithm, Broker, MemoryStorage, VerifyingKey};
+use fanfare::{Algorithm, Broker, BrokerService, MemoryStorage, Message, VerifyingKey};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use tokio::runtime::Runtime;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Handle, Runtime};
 
 struct Server {
     runtime: Runtime,
@@ -115,4 +121,92 @@ fn an_idle_connection_holds_little() {
     // socket, 256.
     let each = allocated.bytes_current / CONNECTIONS as i64;
     assert!(each <= 1_792, "{each} bytes");
+}
+
+#[test]
+fn a_member_list_is_serialised_once_however_many_hear_of_it() {
+    let server = Server::start();
+    let mut members = Vec::new();
+    let mut join = || {
+        let token = token::connect(&json!({
+            "uid": format!("user-{}", members.len()),
+            "channels": {"presence.room": {"subscribe": true}},
+        }));
+        let connection = server.connect(&token);
+        let allocated = measure(|| {
+            let subscribe = r#"{"event":"hotsock.subscribe","channel":"presence.room"}"#;
+            if let Some(wait) = connection.text(subscribe) {
+                server.runtime.block_on(wait);
+            }
+        });
+        members.push(connection);
+        assert!(members.iter().all(|member| empty(member) == 1), "everybody hears of each");
+        allocated.bytes_total
+    };
+    let few = (0..100).map(|_| join()).last().unwrap();
+    let many = (0..100).map(|_| join()).last().unwrap();
+    // The list of a hundred more is 3 KB longer, and once more in the frames. A list for each of
+    // them would be a megabyte.
+    let more = many - few;
+    assert!(more <= 32 << 10, "{more} bytes more");
+}
+
+#[test]
+fn what_crowds_needed_is_given_back() {
+    const CROWD: usize = 100;
+    let server = Server::start();
+    let token = token::connect(&json!({
+        "channels": {"room": {"autoSubscribe": true}},
+    }));
+    let (address, idle) = server.runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, server.broker.service()));
+        (address, Handle::current().metrics().num_alive_tasks())
+    });
+    let come_and_go = || {
+        server.runtime.block_on(async {
+            let mut crowd = Vec::with_capacity(CROWD);
+            for _ in 0..CROWD {
+                crowd.push(client(address, &token).await);
+            }
+            assert_eq!(server.broker.connection_count(), CROWD);
+            server.broker.publish(Message::new("room", "chat").data("all")).await.unwrap();
+            // Some with something unread, which resets their connections.
+            drop(crowd);
+            let metrics = Handle::current().metrics();
+            while server.broker.connection_count() > 0 || metrics.num_alive_tasks() > idle {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    };
+    // What is made once, and grows to what a crowd needs.
+    (0..3).for_each(|_| come_and_go());
+    let left = measure(|| (0..10).for_each(|_| come_and_go()));
+    let each = left.bytes_current / (10 * CROWD as i64);
+    assert!(each <= 8, "{each} bytes of each are left: {left:?}");
+}
+
+async fn serve(listener: TcpListener, service: BrokerService) {
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        let served = http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
+        tokio::spawn(served.with_upgrades());
+    }
+}
+
+/// A client that has read the confirmation of its subscription.
+async fn client(address: SocketAddr, token: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /v1?token={token} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut received = Vec::with_capacity(1024);
+    while !received.windows(18).any(|window| window == b"hotsock.subscribed") {
+        assert!(socket.read_buf(&mut received).await.unwrap() > 0, "{}", received.escape_ascii());
+    }
+    socket
 }

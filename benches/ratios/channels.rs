@@ -7,6 +7,7 @@ use fanfare::internals::Connection;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::env;
+use std::hint::black_box;
 use std::process::Command;
 use tokio::runtime::Runtime;
 
@@ -34,6 +35,17 @@ pub fn report() {
         "150 ns",
         growth <= 150.0,
     );
+
+    let checks = rooms.each_ref().map(|room| repeated(|| room.check()));
+    let slowest = checks.iter().copied().fold(0.0, f64::max);
+    row(
+        "permission check of a publish, the slowest with 1 to 1,000 patterns",
+        format!("{slowest:.0} ns"),
+        "150 ns",
+        slowest <= 150.0,
+    );
+    let flat = slowest / checks[0];
+    row("the same, to that with 1 pattern", format!("{flat:.2}"), "1.2", flat <= 1.2);
 
     let alone = repeated(|| rooms[0].publish());
     let others = server.crowd(|one, channel| format!("other.{one}.{channel}"));
@@ -101,6 +113,18 @@ impl Room {
         let taken = cpu_time() - begun;
         assert_eq!(taken_frames(&self.connection), 0, "something was refused or echoed");
         taken.as_secs_f64() * 1e6 / f64::from(PUBLISHES)
+    }
+}
+
+impl Room {
+    /// Nanoseconds of looking a permission up that was looked up before.
+    fn check(&self) -> f64 {
+        const CHECKS: u32 = 1_000_000;
+        let begun = cpu_time();
+        for _ in 0..CHECKS {
+            assert!(self.connection.may_publish(black_box(&self.channel), black_box("chat")));
+        }
+        (cpu_time() - begun).as_secs_f64() * 1e9 / f64::from(CHECKS)
     }
 }
 

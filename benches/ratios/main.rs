@@ -12,11 +12,13 @@
 mod channels;
 #[path = "../fan_out/clients.rs"]
 mod clients;
+mod cores;
 #[path = "../fan_out/frames.rs"]
 mod frames;
 mod history;
 #[path = "../fan_out/platform.rs"]
 mod platform;
+mod presence;
 mod schedules;
 mod sockets;
 mod stored;
@@ -33,13 +35,15 @@ const REPETITIONS: usize = 7;
 
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 8] = [
     ("channels", channels::report),
     ("stored", stored::report),
     ("history", history::report),
     ("schedules", schedules::report),
     ("connecting", sockets::connecting),
     ("dropping", sockets::dropping),
+    ("presence", presence::report),
+    ("cores", cores::report),
 ];
 
 fn main() {

@@ -84,7 +84,7 @@ fn serve_broker(listener: TcpListener) {
     });
 }
 
-async fn serve(listener: TcpListener, service: BrokerService) {
+pub async fn serve(listener: TcpListener, service: BrokerService) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
         let io = TokioIo::new(socket);

@@ -15,9 +15,9 @@ const PUBLISHERS: usize = 64;
 const MEASURED: Duration = Duration::from_millis(500);
 const CHANNEL: &str = "bench";
 
-type Open = fn(&Path) -> Arc<dyn Storage>;
+pub type Open = fn(&Path) -> Arc<dyn Storage>;
 
-const BACKENDS: [(&str, Open); 2] = [
+pub const BACKENDS: [(&str, Open); 2] = [
     ("redb", |directory| Arc::new(RedbStorage::open(directory).unwrap())),
     ("sled", |directory| Arc::new(SledStorage::open(directory).unwrap())),
 ];

@@ -6,6 +6,7 @@
 use super::connection::Wait;
 use super::events::Peer;
 use super::{Broker, Core, FrameQueue, Mail};
+use crate::auth::Decision;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt;
@@ -57,6 +58,13 @@ impl Connection {
         let now = self.core.clock.now();
         let action = self.connection.session().lock().handle_binary(now);
         self.core.perform(&self.connection, action)
+    }
+
+    /// Whether the client may publish an event on a channel, as a publish asks.
+    #[must_use]
+    pub fn may_publish(&self, channel: &str, event: &str) -> bool {
+        let (_, grants, _) = self.connection.session().lock().message_grants(channel, event);
+        grants.publish == Decision::Granted
     }
 
     /// Moves the frames that wait for the client into `into`, if that is empty, and returns the

@@ -64,7 +64,7 @@ impl<R> Session<R> {
 
     /// The channel that a name means, what may be done with an event there, and whether the
     /// connection is subscribed to it.
-    pub(super) fn message_grants(
+    pub(crate) fn message_grants(
         &mut self,
         written: &str,
         event: &str,
