@@ -163,7 +163,11 @@ impl Driver {
                 return Ok(());
             }
             if self.outbox.is_empty() {
-                break;
+                match self.socket.poll_flush(context) {
+                    Poll::Ready(Ok(())) => break,
+                    Poll::Ready(Err(_)) => return Err(Ended),
+                    Poll::Pending => return Ok(()),
+                }
             }
             match self.socket.poll_write_all(&mut self.outbox, context) {
                 Poll::Ready(Ok(())) => self.last_sent = self.open.core.clock.now(),

@@ -90,6 +90,14 @@ impl Socket {
         }
     }
 
+    /// Brings out what a layer in between, such as TLS, took and has not sent yet.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Other(io) => Pin::new(io).poll_flush(context),
+        }
+    }
+
     /// Ends the sending side.
     pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
