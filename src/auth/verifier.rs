@@ -82,6 +82,11 @@ impl Verifier {
         Ok(token)
     }
 
+    /// How long after its `exp` a token is still accepted.
+    pub(crate) fn leeway(&self) -> Duration {
+        self.leeway
+    }
+
     /// What is revoked, which [`verify`](Self::verify) refuses.
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.revocations

@@ -29,8 +29,8 @@ impl Broker {
     /// subscriptions that were made with it end, which their clients are told by
     /// `hotsock.unsubscribed`. Metadata that it changed stays.
     ///
-    /// Say when the token expires, so that the revocation can be forgotten then; without that it
-    /// is kept for ever. To look for connections costs a short look at each.
+    /// Say when the token expires, its `exp`, so that the revocation can be forgotten then; the
+    /// [leeway](crate::BrokerBuilder::leeway) is added to it. Without that it is kept for ever. To look for connections costs a short look at each.
     ///
     /// ```
     /// # use fanfare::Broker;
@@ -92,9 +92,11 @@ impl Core {
     /// Carried out by a task, so that one that has begun is whole even where its caller goes.
     pub(crate) async fn revoke(
         self: &Arc<Self>,
-        revocation: Revocation,
+        mut revocation: Revocation,
     ) -> Result<RevocationEffect, ProtocolError> {
         check(&revocation.subject)?;
+        // Until then the tokens are accepted, so that long they have to be known as revoked.
+        revocation.expires_at = revocation.expires_at.map(|end| end + self.verifier.leeway());
         let core = Arc::clone(self);
         let revoking =
             self.hub.runtime().spawn(async move { core.revoke_in_turn(revocation).await });

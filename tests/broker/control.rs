@@ -11,6 +11,7 @@ use fanfare::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_tungstenite::tungstenite;
 
 fn every_page(server: &Server, uid: Option<&str>) -> Vec<String> {
@@ -210,6 +211,19 @@ async fn a_user_s_tokens_are_revoked_by_the_time_of_their_issue() {
     for (issued_at, status) in [(Some(now - 10), 401), (None, 401), (Some(now), 101)] {
         assert_eq!(refusal(&server, &identified("y", "jim", issued_at)).await, status);
     }
+}
+
+#[tokio::test]
+async fn a_revocation_lasts_for_as_long_as_the_leeway_accepts_the_token() {
+    let server = Server::with(builder().leeway(Duration::from_secs(600))).await;
+    let expired = now() - 60;
+    let token = sign(&json!({"exp": expired, "scope": "connect", "jti": "a", "uid": "jim"}));
+    assert_eq!(refusal(&server, &token).await, 101);
+    let end = Timestamp::from_unix_seconds(expired);
+    server.broker.revoke_token("a", Some(end)).await.unwrap();
+    assert_eq!(refusal(&server, &token).await, 401);
+    let kept_until = server.broker.revocations(None, 1)[0].expires_at;
+    assert_eq!(kept_until, Some(end + Duration::from_secs(600)));
 }
 
 fn subscribe_token(jti: &str) -> String {
