@@ -48,6 +48,8 @@ struct State {
     /// The connection is to end without a word more.
     cut_off: bool,
     waker: Option<Waker>,
+    /// The task wanted the socket back while somebody was writing to it.
+    awaits_socket: bool,
     /// Of who waits for the queue to be taken; see [`Mailbox::emptied`].
     replaying: Option<Waker>,
     direct: Direct,

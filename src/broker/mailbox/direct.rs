@@ -79,6 +79,7 @@ impl Mailbox {
         let mut state = self.state.lock();
         if matches!(state.direct, Direct::Lent) {
             state.wake_later(context);
+            state.awaits_socket = true;
             return false;
         }
         state.direct = Direct::Withheld;
@@ -139,7 +140,8 @@ impl Mailbox {
             state.direct = Direct::Withheld;
             state.queue_rest(burst, written, self.budget);
         }
-        let waker = state.has_work().then(|| state.waker.take()).flatten();
+        let is_wanted = std::mem::take(&mut state.awaits_socket) || state.has_work();
+        let waker = is_wanted.then(|| state.waker.take()).flatten();
         drop(state);
         wake(waker);
     }
@@ -199,5 +201,47 @@ impl State {
             // The task is woken by the caller.
             self.waker = self.overflow();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+    use tokio::net::TcpListener;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_the_socket_back_is_woken_when_it_is_returned() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+        let mailbox = Mailbox::new(1_000);
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let context = Context::from_waker(&waker);
+        let mut frames = FrameQueue::default();
+        let now =
+            Now { wall: fanfare_storage::Timestamp::EPOCH, steady: std::time::Duration::ZERO };
+        let burst = Burst::new(Vec::new(), now);
+        let lend = || mailbox.state.lock().lend_socket().unwrap();
+
+        mailbox.take(&mut frames, Some(&socket), &context);
+        mailbox.return_socket(lend(), &burst, 0);
+        assert_eq!(count.0.load(Ordering::Relaxed), 0, "nobody wanted it");
+
+        let lent = lend();
+        assert!(!mailbox.withhold(&mut frames, &context));
+        mailbox.return_socket(lent, &burst, 0);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(mailbox.withhold(&mut frames, &context));
     }
 }
