@@ -9,6 +9,7 @@ use fanfare::{Message, SourceIp};
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
+use tokio::io::BufStream;
 use tokio::net::TcpListener;
 
 /// Connects, subscribes and gets a message.
@@ -44,6 +45,22 @@ async fn under_hyper_util_s_auto_server() {
                 let _ = server.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
             });
         }
+    });
+    works(&broker, &address.to_string()).await;
+}
+
+/// As TLS may, such a socket keeps what it was given until it is flushed.
+#[tokio::test]
+async fn on_a_socket_that_buffers() {
+    let broker = builder().build().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = broker.service();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let socket = TokioIo::new(BufStream::new(socket));
+        let server = hyper::server::conn::http1::Builder::new();
+        server.serve_connection(socket, service).with_upgrades().await
     });
     works(&broker, &address.to_string()).await;
 }
