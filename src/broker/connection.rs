@@ -91,6 +91,11 @@ impl Connection {
         &self.session
     }
 
+    /// Whether who asks for it over HTTP is to find it no more: it has ended, or is being closed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.mailbox.closing().is_some() || self.session.lock().has_ended()
+    }
+
     pub(crate) fn id(&self) -> &Arc<str> {
         &self.id
     }

@@ -135,7 +135,7 @@ impl Core {
             match action {
                 Action::Leave(leave) => {
                     self.leave(connection, &leave);
-                    connection.mailbox().push(leave.farewell.to_frame());
+                    connection.mailbox().push_farewell(leave.farewell.to_frame());
                 }
                 Action::Reply(event) => connection.mailbox().push(event.to_frame()),
                 Action::Close(reason) => {

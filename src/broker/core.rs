@@ -145,18 +145,28 @@ impl Core {
         Ok((connection, wait))
     }
 
-    /// Does what a session asks for, one after the other.
+    /// Does what a session asks for, one after the other, and no faster than the client reads what
+    /// it is told by that: many channels may be more than its mailbox holds.
     fn perform_all(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         actions: Vec<Action<'static, Joined>>,
     ) -> Option<Wait> {
         let mut actions = actions.into_iter();
-        let wait = actions.find_map(|action| self.perform(connection, action))?;
+        let mut first = None;
+        while first.is_none() && !connection.mailbox().is_half_full() {
+            first = self.perform(connection, actions.next()?);
+        }
         let (core, connection) = (Arc::clone(self), Arc::clone(connection));
         Some(Box::pin(async move {
-            wait.await;
+            if let Some(wait) = first {
+                wait.await;
+            }
             for action in actions {
+                if connection.mailbox().is_half_full() && !core.read_up(connection.mailbox()).await
+                {
+                    return;
+                }
                 if let Some(wait) = core.perform(&connection, action) {
                     wait.await;
                 }

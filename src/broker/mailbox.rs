@@ -104,6 +104,24 @@ impl Mailbox {
         relief.wait().await;
     }
 
+    /// Whether it is time to wait until the client has read.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.state.lock().bytes > self.budget / 2
+    }
+
+    /// Queues word of a subscription's end, which does not count: there is no more of it than there
+    /// were subscriptions, and it is not the client's fault that they end.
+    pub(super) fn push_farewell(&self, frame: Frame) {
+        let mut state = self.state.lock();
+        let mut waker = None;
+        if state.closing.is_none() {
+            state.queue.push(frame);
+            waker = state.waker.take();
+        }
+        drop(state);
+        wake(waker);
+    }
+
     /// Ends a registration.
     pub(super) fn end_registration(&self, registration: &Registration) {
         let mut state = self.state.lock();
@@ -229,7 +247,6 @@ impl Mailbox {
         self.state.lock().closing == Some(CloseReason::Disconnected)
     }
 
-    #[cfg(test)]
     pub(crate) fn closing(&self) -> Option<CloseReason> {
         self.state.lock().closing
     }

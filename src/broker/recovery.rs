@@ -6,6 +6,7 @@
 //! leisure and with no lock held, finds all that was missed and nothing that comes live too.
 
 use super::core::Core;
+use super::mailbox::Mailbox;
 use super::subscribers::Registration;
 use crate::protocol::frame::{Frame, StampedFrame, UnstampedFrame};
 use crate::protocol::json;
@@ -176,16 +177,19 @@ impl Core {
     /// connections may be idle is closed as too slow.
     pub(super) async fn replay(&self, registration: &Arc<Registration>, mut missed: Missed) {
         let mailbox = registration.mailbox();
-        let patience = self.sessions.timers.idle;
-        loop {
-            if tokio::time::timeout(patience, mailbox.emptied()).await.is_err() {
-                mailbox.close(CloseReason::SlowConsumer);
-                return;
-            }
-            if missed.is_empty() {
-                return;
-            }
+        while self.read_up(mailbox).await && !missed.is_empty() {
             mailbox.replay(registration, &mut missed);
         }
+    }
+
+    /// Waits until the client has been sent all that is queued for it, and returns whether it was:
+    /// for as long as connections may be idle, and then closes it.
+    pub(super) async fn read_up(&self, mailbox: &Mailbox) -> bool {
+        let patience = self.sessions.timers.idle;
+        let in_time = tokio::time::timeout(patience, mailbox.emptied()).await.is_ok();
+        if !in_time {
+            mailbox.close(CloseReason::SlowConsumer);
+        }
+        in_time
     }
 }

@@ -11,6 +11,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a body may take: requests are held by connections that may end meanwhile.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a client can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +58,9 @@ where
     let connection = authenticate(core, request.uri().query())?;
     connection.session().lock().admit(core.clock.now())?;
     let (parts, body) = request.into_parts();
-    let body = request::body(body, core.settings.max_client_body).await?;
+    let body = request::body(body, core.settings.max_client_body);
+    let body = timeout(BODY_TIMEOUT, body).await.map_err(|_| late_body())??;
+    check_open(core, &connection)?;
     let fields = Fields::parse_bytes(&body)?;
     match operation {
         Operation::ListMessages => list_messages(core, &connection, &fields).await,
@@ -70,12 +77,27 @@ where
 fn authenticate(core: &Core, query: Option<&str>) -> Result<Arc<Connection>, ProtocolError> {
     let id = request::query_parameter(query, "connectionId").unwrap_or_default();
     let secret = request::query_parameter(query, "connectionSecret").unwrap_or_default();
-    core.connections.authenticate(&id, &secret).ok_or_else(|| {
-        ProtocolError::new(
-            Code::InvalidCredentials,
-            "connectionId and connectionSecret must be those of an open connection",
-        )
-    })
+    core.connections.authenticate(&id, &secret).ok_or_else(no_connection)
+}
+
+fn no_connection() -> ProtocolError {
+    ProtocolError::new(
+        Code::InvalidCredentials,
+        "connectionId and connectionSecret must be those of an open connection",
+    )
+}
+
+/// The connection may have ended since, and then asks for nothing more: while the body came, or
+/// while the host was asked. While the server drains, that is what is to be told.
+pub(super) fn check_open(core: &Core, connection: &Connection) -> Result<(), ProtocolError> {
+    if connection.is_over() && !core.is_draining() {
+        return Err(no_connection());
+    }
+    Ok(())
+}
+
+fn late_body() -> ProtocolError {
+    ProtocolError::new(Code::InvalidMessage, "the body took too long to arrive")
 }
 
 async fn list_messages(
@@ -122,6 +144,7 @@ async fn publish_message(
         let (channel, event) = ((*channel).into(), (*event).into());
         return Ok(answer::accepted(&Accepted { channel, event, id: None, schedule: None }));
     };
+    check_open(core, connection)?;
     let (pending, schedule) = match request.due {
         None => {
             let draft = core.draft_of_client(connection, &request, Via::Http(parts));

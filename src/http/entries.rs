@@ -2,6 +2,7 @@
 
 use super::answer::{self, Accepted};
 use super::body::Body;
+use super::client_api::check_open;
 use super::request;
 use crate::broker::{Connection, Core, ENTRY_SET, EntryUpdate, Refusal, Via};
 use crate::protocol::error::{Code, ProtocolError};
@@ -43,6 +44,7 @@ pub(super) async fn set(
     let Some(request) = core.ask_about_entry(connection, request).await? else {
         return Ok(accepted(&channel, None));
     };
+    check_open(core, connection)?;
     let via = Via::Http(parts);
     let (pending, schedule) = match core.book_entry(connection, &request, via)? {
         None => {

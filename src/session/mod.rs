@@ -235,10 +235,10 @@ impl<R> Session<R> {
         self.timers.touch(now);
     }
 
-    /// Notes that messages are looked at again, after a time in which they could not be.
-    pub(crate) fn resume(&mut self, now: Now) {
-        self.timers.touch(now);
-        self.timers.heartbeat(now);
+    /// Notes that messages are looked at again at `now`, after none could be since `since`: what the
+    /// client sent meanwhile is not held against it, and nothing else is forgiven.
+    pub(crate) fn resume(&mut self, since: Duration, now: Now) {
+        self.timers.postpone(now.steady.saturating_sub(since), now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the steady clock.
@@ -249,6 +249,10 @@ impl<R> Session<R> {
     /// What is due at `now`; `None` once nothing more is.
     pub(crate) fn handle_timeout(&mut self, now: Now) -> Option<Action<'static, R>> {
         self.timers.due(now)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Ends the session: the handles of all its subscriptions, to be removed by the caller, with

@@ -80,6 +80,14 @@ impl Timers {
         }
     }
 
+    /// Moves what the client has to keep by how long it was not listened to.
+    pub(super) fn postpone(&mut self, by: Duration, now: Now) {
+        self.last_frame = self.last_frame.saturating_add(by).min(now.steady);
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.due = heartbeat.due.saturating_add(by);
+        }
+    }
+
     fn idle_at(&self) -> Duration {
         self.last_frame.saturating_add(self.idle_after)
     }

@@ -58,6 +58,8 @@ pub(super) struct Driver {
     outbox: FrameQueue,
     /// What has to end before the next message is read.
     wait: Option<Wait>,
+    /// When that began, on the steady clock.
+    waits_since: Duration,
     timer: Pin<Box<Sleep>>,
     last_sent: Now,
     phase: Phase,
@@ -117,14 +119,16 @@ impl Driver {
         let (socket, early) = Socket::new(upgraded);
         let open = Open { core: Arc::clone(core), connection };
         let timer = Box::pin(tokio::time::sleep_until(open.next_deadline()));
+        let now = core.clock.now();
         Some(Self {
             open,
             socket,
             reader: Reader::new(core.settings.max_inbound_message, &early),
             outbox: FrameQueue::default(),
             wait,
+            waits_since: now.steady,
             timer,
-            last_sent: core.clock.now(),
+            last_sent: now,
             phase: Phase::Open,
             said_all: false,
         })
@@ -217,7 +221,7 @@ impl Driver {
                         self.wait = None;
                         // What the client sent in the meantime was not its fault to be unread.
                         let Open { core, connection } = &self.open;
-                        connection.session().lock().resume(core.clock.now());
+                        connection.session().lock().resume(self.waits_since, core.clock.now());
                         // It may have ended with the connection being closed, which comes first.
                         return Ok(true);
                     }
@@ -251,10 +255,12 @@ impl Driver {
         match incoming {
             Incoming::Text(text) => {
                 let action = connection.session().lock().handle_text(now, &text);
+                self.waits_since = now.steady;
                 self.wait = core.paced(connection, now, core.perform(connection, action));
             }
             Incoming::Binary => {
                 let action = connection.session().lock().handle_binary(now);
+                self.waits_since = now.steady;
                 self.wait = core.paced(connection, now, core.perform(connection, action));
             }
             Incoming::Control => {

@@ -168,3 +168,19 @@ async fn a_dropped_connection_leaves_nothing_behind() {
     crate::server::until(|| server.broker.connection_count() == 0).await;
     assert_eq!(server.broker.channel_info("c").unwrap().subscriptions_count(), 0);
 }
+
+/// Welcomes and confirmations that are more than what may be queued.
+#[tokio::test]
+async fn section_5_many_auto_subscribed_channels_are_told_as_the_client_reads() {
+    let small = Server::with(builder().max_queued_bytes(64 << 10)).await;
+    let default = Server::start().await;
+    for (server, channels, umd) in [(small, 600, 0), (default, 1_200, 1_000)] {
+        let names = (0..channels).map(|n| (format!("c{n}"), json!({"autoSubscribe": true})));
+        let names: serde_json::Map<_, _> = names.collect();
+        let token = json!({"uid": "jim", "umd": "x".repeat(umd), "channels": names});
+        let mut jim = Client::connect(&server, &connect(&token)).await;
+        for _ in 0..channels {
+            assert_eq!(jim.next().await["event"], "hotsock.subscribed");
+        }
+    }
+}

@@ -310,3 +310,62 @@ async fn lists_are_right_while_connections_come_and_go() {
     let channels = server.broker.channels(&ChannelQuery::default()).channels;
     assert_eq!(channels.iter().map(fanfare::ChannelInfo::name).collect::<Vec<_>>(), ["stays"]);
 }
+
+#[tokio::test]
+async fn many_subscriptions_that_end_at_once_are_told_and_close_nothing() {
+    let server = Server::with(builder().max_queued_bytes(16 << 10)).await;
+    let mut jim = Client::connect(&server, &chat("jim")).await;
+    for number in 0..500 {
+        jim.subscribe(&format!("c{number}")).await;
+    }
+    server.broker.set_permissions(&jim.id, [("none", ChannelClaims::new())]).unwrap();
+    for _ in 0..500 {
+        assert_eq!(jim.next().await["event"], "hotsock.unsubscribed");
+    }
+    jim.assert_silent().await;
+}
+
+fn broadcasts() -> String {
+    let messages = json!({"chat": {"broadcast": true}});
+    connect(&json!({"jti": "a", "uid": "jim", "channels": {"room": {"messages": messages}}}))
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_asks_for_nothing_over_http_either() {
+    let server = Server::start().await;
+    // Never reads again, and so never answers the close.
+    let jim = Client::connect(&server, &broadcasts()).await;
+    let body = json!({"channel": "room", "event": "chat"});
+    assert_eq!(jim.call(&server, "publishMessage", &body).await.status, 202);
+    server.broker.revoke_token("a", None).await.unwrap();
+    for operation in ["publishMessage", "getChannelInfo", "channelStorageSet", "listMessages"] {
+        let answer = jim.call(&server, operation, &body).await;
+        assert_eq!(answer.code(), (401, "INVALID_CREDENTIALS".to_owned()), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_after_a_revocation_has_no_effect() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start().await;
+    let jim = Client::connect(&server, &broadcasts()).await;
+    let body = json!({"channel": "room", "event": "chat"}).to_string();
+    let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /connection/publishMessage?connectionId={}&connectionSecret={} HTTP/1.1\r\nHost: a\r\n\
+         Connection: close\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        jim.id,
+        jim.secret,
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    // Whoever is asked to continue has been let in.
+    let mut answer = [0; 25];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.broker.revoke_token("a", None).await.unwrap();
+    socket.write_all(body.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 401"), "{text}");
+}

@@ -105,6 +105,22 @@ fn section_8_only_a_heartbeat_counts_as_one() {
 }
 
 #[test]
+fn section_8_a_time_without_reading_moves_the_deadline_and_counts_as_no_heartbeat() {
+    let mut client = quiet_client(&json!({"heartbeatTimeout": 30}));
+    for _ in 0..10 {
+        client.advance(Duration::from_secs(2));
+        let since = client.now.steady;
+        client.now.steady += Duration::from_secs(1);
+        client.session.resume(since, client.now);
+    }
+    assert_eq!(client.session.next_timeout(), Duration::from_secs(40));
+    client.advance(Duration::from_secs(9));
+    assert_eq!(client.closed, None);
+    client.advance(Duration::from_secs(1));
+    assert_eq!(client.closed, Some(CloseReason::MissedHeartbeat));
+}
+
+#[test]
 fn the_next_timeout_is_the_nearest_deadline() {
     let client = quiet_client(&json!({"heartbeatTimeout": 30, "keepAlive": true}));
     assert_eq!(client.session.next_timeout(), Duration::from_secs(30));
