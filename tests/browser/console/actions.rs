@@ -17,7 +17,7 @@ async fn ones_own_frames_and_those_of_others_appear() {
     let broker = Broker::start();
     let browser = Browser::start().await;
     let console = connected(&broker, &browser).await;
-    console.publish("chat", r#"{"text": "too early"}"#).await;
+    console.publish("greeting", r#"{"text": "too early"}"#).await;
     console.until_text("#problem", "NOT_SUBSCRIBED (room): ").await;
     console.until_frame("received", "hotsock.error").await;
 
