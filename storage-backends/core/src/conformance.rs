@@ -204,6 +204,7 @@ cases! { $
         reactions_come_in_the_order_of_their_ids
         reactions_are_kept_byte_for_byte
         reactions_are_counted
+        reactions_are_counted_in_either_order
         reactions_count_for_the_byte_limit_of_pages
         one_message_comes_with_so_many_reactions
         a_reaction_is_given_once

@@ -232,8 +232,15 @@ impl ChannelKeys {
         KeyRange::of_prefix(self.key(COUNT, &[&message.as_u128().to_be_bytes()]))
     }
 
-    pub(super) fn counted_reaction(&self, key: &[u8]) -> Result<String> {
-        utf8(take_id(self.rest(key)?)?.1)
+    /// The counts of all messages from one to another, both inclusive.
+    pub(super) fn counts_between(&self, from: MessageId, to: MessageId) -> KeyRange {
+        KeyRange { start: self.counts(from).start, end: self.counts(to).end }
+    }
+
+    /// The message and the reaction that a count's key names.
+    pub(super) fn counted(&self, key: &[u8]) -> Result<(MessageId, String)> {
+        let (id, reaction) = take_id(self.rest(key)?)?;
+        Ok((id, utf8(reaction)?))
     }
 
     pub(super) fn repeat(&self, key: &str) -> Vec<u8> {
@@ -422,8 +429,8 @@ mod tests {
             prop_assert_eq!(keys.message_id(&keys.message(id)).unwrap(), id);
             let parts = keys.reaction_parts(&keys.reaction(id, &uid, &reaction)).unwrap();
             prop_assert_eq!(parts, (uid.clone(), reaction.clone()));
-            let counted = keys.counted_reaction(&keys.count(id, &reaction)).unwrap();
-            prop_assert_eq!(&counted, &reaction);
+            let counted = keys.counted(&keys.count(id, &reaction)).unwrap();
+            prop_assert_eq!(counted, (id, reaction.clone()));
             prop_assert_eq!(keys.entry_key(&keys.entry(&uid)).unwrap(), uid.clone());
             prop_assert_eq!(due_parts(&due(time, id)).unwrap(), (time, id));
             prop_assert_eq!(&checked_channel(&check(time, &channel)).unwrap(), &channel);
@@ -443,7 +450,7 @@ mod tests {
         fn any_bytes_are_taken_for_a_key(key: Vec<u8>) {
             let keys = ChannelKeys::new("room");
             let _ = (keys.message_id(&key), keys.reaction_parts(&key), keys.entry_key(&key));
-            let _ = (keys.counted_reaction(&key), expired(&key), expired_record(&key));
+            let _ = (keys.counted(&key), expired(&key), expired_record(&key));
             let _ = (due_parts(&key), checked_channel(&key), revoked_subject(&key));
         }
     }

@@ -41,9 +41,7 @@ pub(super) fn messages(
         is_full = page.messages.len() >= query.max_messages || bytes >= query.max_bytes;
         Ok(ControlFlow::Continue(()))
     })?;
-    if query.reactions != ReactionDetail::None {
-        add_all_reactions(view, &keys, query, &mut page)?;
-    }
+    add_all_reactions(view, &keys, query, &mut page)?;
     Ok(page)
 }
 
@@ -61,10 +59,8 @@ pub(super) fn message(
     if retention.is_over(now) {
         return Ok(None);
     }
-    let (reactions, reaction_counts) = (Vec::new(), Vec::new());
-    let mut listed = ListedMessage { message, retention, reactions, reaction_counts };
-    add_reactions(view, &keys, ReactionDetail::All, &mut listed)?;
-    Ok(Some(listed))
+    let (reactions, reaction_counts) = (reactions(view, &keys, id)?, counts(view, &keys, id)?);
+    Ok(Some(ListedMessage { message, retention, reactions, reaction_counts }))
 }
 
 /// Reads what comes along of reactions, which may make the page end earlier.
@@ -74,6 +70,10 @@ fn add_all_reactions(
     query: &MessageQuery,
     page: &mut MessagePage,
 ) -> Result<()> {
+    if query.reactions == ReactionDetail::None {
+        return Ok(());
+    }
+    add_all_counts(view, keys, query, page)?;
     let mut bytes = 0;
     for index in 0..page.messages.len() {
         if index > 0 && bytes >= query.max_bytes {
@@ -82,26 +82,50 @@ fn add_all_reactions(
             break;
         }
         let listed = &mut page.messages[index];
-        add_reactions(view, keys, query.reactions, listed)?;
+        if query.reactions == ReactionDetail::All && !listed.reaction_counts.is_empty() {
+            listed.reactions = reactions(view, keys, listed.message.id)?;
+        }
         bytes += listed.size();
     }
     Ok(())
 }
 
-fn add_reactions(
+/// Counts the reactions to all messages of a page by one scan: few have any, and to look for each
+/// one's by itself costs many times what the page does. Messages beyond the page's limit in bytes
+/// may be left without.
+fn add_all_counts(
     view: &dyn View,
     keys: &ChannelKeys,
-    detail: ReactionDetail,
-    listed: &mut ListedMessage,
+    query: &MessageQuery,
+    page: &mut MessagePage,
 ) -> Result<()> {
-    let id = listed.message.id;
-    match detail {
-        ReactionDetail::None => {}
-        ReactionDetail::Counts => listed.reaction_counts = counts(view, keys, id)?,
-        ReactionDetail::All => {
-            listed.reaction_counts = counts(view, keys, id)?;
-            listed.reactions = reactions(view, keys, id)?;
+    let messages = &mut page.messages;
+    let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
+        return Ok(());
+    };
+    let (first, last) = (first.message.id, last.message.id);
+    let range = keys.counts_between(first.min(last), first.max(last));
+    let (mut bytes, mut counted) = (0, first);
+    view.scan(&range, query.order, &mut |key, record| {
+        let (id, reaction) = keys.counted(key)?;
+        if id != counted && bytes >= query.max_bytes {
+            return Ok(ControlFlow::Break(()));
         }
+        counted = id;
+        // It may be a message that has expired.
+        let place = messages.binary_search_by(|listed| match query.order {
+            Order::Ascending => listed.message.id.cmp(&id),
+            Order::Descending => id.cmp(&listed.message.id),
+        });
+        if let Ok(place) = place {
+            let count = record::decode_count(Bytes::copy_from_slice(record))?;
+            bytes += reaction.len();
+            messages[place].reaction_counts.push(ReactionCount { reaction, count });
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if query.order == Order::Descending {
+        messages.iter_mut().for_each(|listed| listed.reaction_counts.reverse());
     }
     Ok(())
 }
@@ -109,7 +133,7 @@ fn add_reactions(
 fn counts(view: &dyn View, keys: &ChannelKeys, message: MessageId) -> Result<Vec<ReactionCount>> {
     let mut counts = Vec::new();
     view.scan(&keys.counts(message), Order::Ascending, &mut |key, record| {
-        let reaction = keys.counted_reaction(key)?;
+        let (_, reaction) = keys.counted(key)?;
         let count = record::decode_count(Bytes::copy_from_slice(record))?;
         counts.push(ReactionCount { reaction, count });
         Ok(ControlFlow::Continue(()))

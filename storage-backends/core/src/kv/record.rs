@@ -11,7 +11,8 @@ use crate::{
     Author, Entry, Error, ErrorKind, Message, MessageId, Reaction, Result, Retention, Revocation,
     RevokedSubject, Schedule, Timestamp,
 };
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
+use std::ops::Range;
 
 /// The version of the layout of records that this crate writes. It reads no other.
 const VERSION: u8 = 1;
@@ -91,27 +92,37 @@ fn author_flags(author: Option<&Author>) -> [bool; 3] {
     ]
 }
 
-struct Decoder(Bytes);
+/// Reads a record from its start. What is kept of it shares its memory; all else is looked at where
+/// it lies.
+struct Decoder {
+    record: Bytes,
+    /// How much was read.
+    at: usize,
+}
 
 impl Decoder {
     fn new(record: Bytes) -> Result<Self> {
-        let mut decoder = Self(record);
+        let mut decoder = Self { record, at: 0 };
         match decoder.byte()? {
             VERSION => Ok(decoder),
             version => Err(corrupt(&format!("a record has the unknown version {version}"))),
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<Bytes> {
-        if length > self.0.len() {
+    fn take(&mut self, length: usize) -> Result<Range<usize>> {
+        let start = self.at;
+        if length > self.record.len() - start {
             return Err(corrupt("a record ends early"));
         }
-        Ok(self.0.split_to(length))
+        self.at += length;
+        Ok(start..self.at)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let bytes = self.take(N)?;
-        bytes[..].try_into().map_err(|_| corrupt("a record ends early"))
+        let rest = &self.record[self.at..];
+        let array = *rest.first_chunk().ok_or_else(|| corrupt("a record ends early"))?;
+        self.at += N;
+        Ok(array)
     }
 
     fn byte(&mut self) -> Result<u8> {
@@ -138,7 +149,7 @@ impl Decoder {
         Ok(std::array::from_fn(|bit| bits >> bit & 1 == 1))
     }
 
-    fn string(&mut self) -> Result<Bytes> {
+    fn string(&mut self) -> Result<Range<usize>> {
         let mut length = 0;
         for shift in (0..usize::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -154,9 +165,14 @@ impl Decoder {
         Err(corrupt("a record has a length beyond all bounds"))
     }
 
+    fn bytes(&mut self) -> Result<Bytes> {
+        let range = self.string()?;
+        Ok(self.record.slice(range))
+    }
+
     fn text(&mut self) -> Result<String> {
-        let bytes = self.string()?;
-        match std::str::from_utf8(&bytes) {
+        let range = self.string()?;
+        match std::str::from_utf8(&self.record[range]) {
             Ok(text) => Ok(text.to_owned()),
             Err(_) => Err(corrupt("a record's text is not UTF-8")),
         }
@@ -175,17 +191,22 @@ impl Decoder {
             return Err(corrupt("a record has the parts of an author that is not there"));
         }
         let uid = self.option(uid, Self::text)?;
-        let umd = self.option(umd, Self::string)?;
+        let umd = self.option(umd, Self::bytes)?;
         Ok(is_there.then_some(Author { uid, umd }))
     }
 
-    fn last(self) -> Bytes {
-        self.0
+    fn last(mut self) -> Bytes {
+        self.record.advance(self.at);
+        self.record
     }
 
     /// The end of a record that ends with a part of known length.
     fn end<T>(self, record: T) -> Result<T> {
-        if self.0.is_empty() { Ok(record) } else { Err(corrupt("a record does not end")) }
+        if self.at == self.record.len() {
+            Ok(record)
+        } else {
+            Err(corrupt("a record does not end"))
+        }
     }
 }
 
@@ -257,7 +278,7 @@ pub fn decode_reaction(uid: String, reaction: String, record: Bytes) -> Result<R
     let [umd] = decoder.flags()?;
     let id = decoder.id()?;
     let created_at = decoder.time()?;
-    let umd = decoder.option(umd, Decoder::string)?;
+    let umd = decoder.option(umd, Decoder::bytes)?;
     Ok(Reaction { reaction, uid, umd, id, created_at, context: decoder.last() })
 }
 
@@ -284,7 +305,7 @@ pub fn decode_entry(key: String, record: Bytes) -> Result<Entry> {
     let [expires, author, uid, umd, announce_expiry] = decoder.flags()?;
     let expires_at = decoder.option(expires, Decoder::time)?;
     let author = decoder.author([author, uid, umd])?;
-    let context = decoder.string()?;
+    let context = decoder.bytes()?;
     Ok(Entry { key, value: decoder.last(), author, expires_at, announce_expiry, context })
 }
 

@@ -92,6 +92,41 @@ async fn a_page_costs_the_same_whatever_the_channel_holds() {
 }
 
 #[tokio::test]
+async fn a_page_searches_only_for_reactions_that_there_are() {
+    let (storage, shared) = open();
+    let messages = (1..=100).map(|number| publish(number, Retention::Forever).into());
+    commit(&storage, "room", messages.collect()).await;
+    commit(
+        &storage,
+        "room",
+        (0..3).map(|user| react(50, &format!("{user}"), 200 + user)).collect(),
+    )
+    .await;
+    for (reactions, scans) in
+        [(ReactionDetail::None, 1), (ReactionDetail::Counts, 2), (ReactionDetail::All, 3)]
+    {
+        let query = MessageQuery {
+            from: id(1),
+            to: id(100),
+            order: Order::Descending,
+            max_messages: 100,
+            max_bytes: usize::MAX,
+            reactions,
+            now: NOW,
+        };
+        let counted = counted(&shared.scans, async {
+            let page = storage.messages("room", query).await.unwrap();
+            assert_eq!(page.messages.len(), 100);
+            let reacted = &page.messages[50];
+            assert_eq!(reacted.message.id, id(50));
+            assert_eq!(reacted.reaction_counts.is_empty(), reactions == ReactionDetail::None);
+            assert_eq!(reacted.reactions.len(), 3 * usize::from(reactions == ReactionDetail::All));
+        });
+        assert_eq!(counted.await, scans, "{reactions:?}");
+    }
+}
+
+#[tokio::test]
 async fn publishing_writes_few_records() {
     let (storage, shared) = open();
     commit(&storage, "room", vec![publish(1, Retention::Forever).into()]).await;

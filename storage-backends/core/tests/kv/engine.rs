@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     /// Calls of `apply` that began.
     pub(crate) begun: AtomicUsize,
     pub(crate) synced: AtomicUsize,
+    /// Scans that began.
+    pub(crate) scans: AtomicUsize,
     /// Keys that scans visited.
     pub(crate) visited: AtomicUsize,
     /// Keys that `apply` wrote or removed.
@@ -91,6 +93,7 @@ impl View for MapView<'_> {
     }
 
     fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<()> {
+        self.1.scans.fetch_add(1, Ordering::SeqCst);
         if range.start >= range.end {
             return Ok(());
         }
