@@ -37,6 +37,7 @@ mod relief;
 mod revoking;
 mod schedule;
 mod secrets;
+mod shutdown;
 mod stats;
 mod subscribers;
 #[cfg(test)]
@@ -351,41 +352,6 @@ impl Broker {
         }
         self.core.storage.check().await.map_err(Error::storage)
     }
-
-    /// Ends the broker in order: refuses new connections and messages, closes the open ones with
-    /// code 1012, so that clients come back at once elsewhere, waits up to 10 seconds for them to
-    /// go, after which they are cut off, waits as long for what is being stored, and closes the
-    /// storage, however long that takes. Later calls do nothing. All [`events`](Self::events) are in
-    /// their streams when this returns.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the storage can't be closed in order.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime whose timers are on.
-    pub async fn shutdown(&self) -> Result<(), Error> {
-        const PATIENCE: Duration = Duration::from_secs(10);
-        self.core.drain(PATIENCE).await;
-        if tokio::time::timeout(PATIENCE, self.core.hub.give_seats_up()).await.is_err() {
-            tracing::error!("members are still being told of each other, and are given up");
-        }
-        if tokio::time::timeout(PATIENCE, self.core.hub.settled()).await.is_err() {
-            tracing::error!("messages are still being stored, and are given up");
-        }
-        // Whatever is at work ends soon, and nothing starts any more.
-        let upkeep = tokio::time::timeout(PATIENCE, self.core.upkeep.lock()).await;
-        if upkeep.is_err() {
-            tracing::error!("the storage does not answer, and is closed all the same");
-        }
-        self.core.hub.save_high_water().await.or_else(unless_closed).map_err(Error::storage)?;
-        self.core.storage.close().await.map_err(Error::storage)
-    }
-}
-
-fn unless_closed(error: fanfare_storage::Error) -> fanfare_storage::Result<()> {
-    if error.kind() == fanfare_storage::ErrorKind::Closed { Ok(()) } else { Err(error) }
 }
 
 impl Core {

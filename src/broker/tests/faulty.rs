@@ -37,6 +37,7 @@ pub(super) struct FaultyStorage {
     /// How many of the next reads of messages and entries fail.
     failing_reads: AtomicUsize,
     revocations_fail: AtomicBool,
+    high_water_fails: AtomicBool,
     durability: Mutex<Durability>,
     /// One permit for each sweep that may go on.
     sweep_gate: Semaphore,
@@ -57,6 +58,7 @@ impl Default for FaultyStorage {
             entry_reads: AtomicUsize::new(0),
             failing_reads: AtomicUsize::new(0),
             revocations_fail: AtomicBool::new(false),
+            high_water_fails: AtomicBool::new(false),
             durability: Mutex::new(Durability::Synced),
             sweep_gate: Semaphore::new(Semaphore::MAX_PERMITS),
             sweeping: AtomicBool::new(false),
@@ -101,6 +103,10 @@ impl FaultyStorage {
 
     pub(super) fn fail_revocations(&self, fail: bool) {
         self.revocations_fail.store(fail, Ordering::Relaxed);
+    }
+
+    pub(super) fn fail_high_water(&self) {
+        self.high_water_fails.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn set_durability(&self, durability: Durability) {
@@ -238,6 +244,9 @@ impl Storage for FaultyStorage {
     }
 
     async fn raise_high_water(&self, id: MessageId) -> Result<()> {
+        if self.high_water_fails.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Full, "raise_high_water", "told to fail"));
+        }
         self.inner.raise_high_water(id).await
     }
 
