@@ -21,7 +21,9 @@ use super::stats::Counter;
 use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
 use crate::protocol::frame::{Frame, StampedFrame};
 use crate::session::Now;
-use fanfare_storage::{Item, MessageId, Outcome, Result as StorageResult, Timestamp};
+use fanfare_storage::{
+    Error as StorageError, ErrorKind, Item, MessageId, Outcome, Result as StorageResult, Timestamp,
+};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -244,7 +246,11 @@ impl Channel {
 
     /// Takes note of what became of a batch; returns whether delivery is the caller's duty now.
     pub(super) fn stored(&self, ids: &[MessageId], result: StorageResult<Vec<Outcome>>) -> bool {
-        let mut outcomes = result.unwrap_or_default().into_iter();
+        let (outcomes, failure) = match result {
+            Ok(outcomes) => (outcomes, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let mut outcomes = outcomes.into_iter();
         let mut over = Vec::new();
         let deliver = {
             let mut state = self.state.lock();
@@ -263,7 +269,7 @@ impl Channel {
             state.take_delivery()
         };
         for (queued, outcome) in over {
-            queued.end(outcome);
+            queued.end(outcome.ok_or_else(|| failure.clone().unwrap_or_else(unanswered)));
         }
         deliver
     }
@@ -321,21 +327,21 @@ impl Queued {
     }
 
     /// Tells what became of something that is not delivered.
-    fn end(self, outcome: Option<Outcome>) {
-        let refusal = match (&outcome, &self.stage) {
-            (None, _) => Some(Refusal::Storage),
-            (Some(outcome), Stage::Saving(write)) => write.refusal(outcome),
+    fn end(self, outcome: StorageResult<Outcome>) {
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return self.settle.refuse(Refusal::Storage(error)),
+        };
+        let refusal = match &self.stage {
+            Stage::Saving(write) => write.refusal(&outcome),
             _ => None,
         };
         match (refusal, outcome) {
             (Some(refusal), _) => self.settle.refuse(refusal),
-            (None, Some(Outcome::Duplicate(id))) => {
+            (None, Outcome::Duplicate(id)) => {
                 self.settle.done(Settled { id, outcome: Outcome::Duplicate(id) });
             }
-            (None, outcome) => {
-                let outcome = outcome.unwrap_or(Outcome::Unchanged);
-                self.settle.done(Settled { id: self.id, outcome });
-            }
+            (None, outcome) => self.settle.done(Settled { id: self.id, outcome }),
         }
     }
 }
@@ -453,6 +459,12 @@ impl State {
         }
         self.queue.push_back(queued);
     }
+}
+
+/// Of what a storage says nothing, though it does not fail.
+fn unanswered() -> StorageError {
+    let message = "the storage gave fewer answers than it was asked for";
+    StorageError::new(ErrorKind::Unavailable, "commit", message)
 }
 
 impl Batch {

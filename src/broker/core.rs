@@ -79,7 +79,7 @@ impl Core {
     /// Whether `token` may open a connection (protocol section 5), but for its single use.
     pub(crate) fn verify_connect(&self, token: &str) -> Result<Token, ProtocolError> {
         if self.is_draining() {
-            return Err(shutting_down());
+            return Err(ProtocolError::shutting_down());
         }
         if token.is_empty() {
             return Err(refused(
@@ -103,7 +103,7 @@ impl Core {
         let now = self.clock.now().wall;
         let fresh = self.storage.spend_token(use_of, now).await.map_err(|error| {
             tracing::warn!(%error, "a single-use token could not be checked");
-            ProtocolError::new(Code::StorageUnavailable, "try again later")
+            ProtocolError::storage(error, "try again later")
         })?;
         if fresh {
             Ok(())
@@ -224,8 +224,4 @@ impl Core {
 
 fn refused(message: impl Into<Cow<'static, str>>) -> ProtocolError {
     ProtocolError::new(Code::InvalidToken, message)
-}
-
-pub(crate) fn shutting_down() -> ProtocolError {
-    ProtocolError::new(Code::ShuttingDown, "the server is shutting down; try again elsewhere")
 }

@@ -5,11 +5,12 @@
 
 use super::connection::{Connection, Wait};
 use super::core::Core;
+use super::error::unreadable;
 use super::events::{Announcer, Cause, ChannelStorageEvent, Subject, Via};
 use super::outgoing::{Audience, Change, Draft, PendingWrite};
 use super::schedule::{Booking, Deed, Task};
 use crate::protocol::entry::{EntryText, meta};
-use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::error::ProtocolError;
 use crate::protocol::event::Event;
 use crate::protocol::frame::{UnstampedFrame, text_frame};
 use crate::session::{GetRequest, SetRequest, StorageScope};
@@ -202,7 +203,7 @@ impl Core {
     ) -> Result<Option<Entry>, ProtocolError> {
         self.hub.barrier(channel).await;
         let now = self.clock.now().wall;
-        self.storage.entry(channel, key, now).await.map_err(|error| unreadable(&error))
+        self.storage.entry(channel, key, now).await.map_err(unreadable)
     }
 
     /// Up to 100 values that the client may get, and that are among `keys` where there are any:
@@ -251,7 +252,7 @@ impl Core {
             let now = self.clock.now().wall;
             for key in keys {
                 let entry = self.storage.entry(channel, &key, now).await;
-                found.extend(entry.map_err(|error| unreadable(&error))?);
+                found.extend(entry.map_err(unreadable)?);
             }
             return Ok(found);
         }
@@ -260,7 +261,7 @@ impl Core {
         loop {
             let query = EntryQuery { after: after.take(), limit: READ_PAGE, now };
             let page = self.storage.entries(channel, query).await;
-            let page = page.map_err(|error| unreadable(&error))?;
+            let page = page.map_err(unreadable)?;
             let is_last = page.len() < READ_PAGE;
             after = page.last().map(|last| last.key.clone());
             let left = limit - found.len();
@@ -286,9 +287,4 @@ fn items(entries: &[Entry]) -> Vec<u8> {
     }
     out.extend_from_slice(b"]}");
     out
-}
-
-fn unreadable(error: &fanfare_storage::Error) -> ProtocolError {
-    tracing::error!(%error, "a channel's storage could not be read");
-    ProtocolError::new(Code::StorageUnavailable, "the storage can't be read; try again later")
 }

@@ -1,6 +1,6 @@
 //! Channel storage as the host sees it.
 
-use super::core::{Core, shutting_down};
+use super::core::Core;
 use super::entries::Setting;
 use super::events::Cause;
 use super::message::Due;
@@ -197,7 +197,7 @@ impl Core {
         update: EntryUpdate,
     ) -> Result<EntryUpdated, ProtocolError> {
         let (_, pending, schedule_id) = self.start_entry(update).await?;
-        let settled = pending.settled().await.map_err(Refusal::to_error)?;
+        let settled = pending.settled().await.map_err(Refusal::into_error)?;
         let changed = matches!(settled.outcome, Outcome::EntryChanged(_));
         Ok(EntryUpdated { changed, schedule_id })
     }
@@ -207,7 +207,7 @@ impl Core {
         update: EntryUpdate,
     ) -> Result<(Arc<str>, Pending, Option<MessageId>), ProtocolError> {
         if self.is_draining() {
-            return Err(shutting_down());
+            return Err(ProtocolError::shutting_down());
         }
         let now = self.clock.now().wall;
         let (channel, due, task) = update.check(now)?;

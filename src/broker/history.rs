@@ -1,7 +1,8 @@
 //! Reading a channel's history as the host.
 
 use super::core::Core;
-use crate::protocol::error::{Code, ProtocolError};
+use super::error::unreadable;
+use crate::protocol::error::ProtocolError;
 use crate::protocol::names;
 use bytes::Bytes;
 use fanfare_storage::{MessageId, MessageQuery, Order, ReactionCount, ReactionDetail, Timestamp};
@@ -90,7 +91,7 @@ pub(super) async fn read(
             },
         )
         .await
-        .map_err(|error| unreadable(&error))?;
+        .map_err(unreadable)?;
     let messages = page.messages.into_iter().map(|listed| {
         let author = listed.message.author.unwrap_or_default();
         HistoryMessage {
@@ -103,9 +104,4 @@ pub(super) async fn read(
         }
     });
     Ok(History { messages: messages.collect(), more: page.more })
-}
-
-pub(super) fn unreadable(error: &fanfare_storage::Error) -> ProtocolError {
-    tracing::error!(%error, "the history could not be read");
-    ProtocolError::new(Code::StorageUnavailable, "the history can't be read; try again later")
 }

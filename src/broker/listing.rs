@@ -1,7 +1,7 @@
 //! `listMessages` of the client HTTP API (protocol section 9).
 
 use super::core::Core;
-use super::history::unreadable;
+use super::error::unreadable;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::json;
@@ -62,7 +62,7 @@ impl Core {
         let mut query = self.query(scope, request);
         while let Some(part) = query.take() {
             let page = self.storage.messages(&scope.channel, part.clone()).await;
-            let page = page.map_err(|error| unreadable(&error))?;
+            let page = page.map_err(unreadable)?;
             if answer.add(&page.messages) && page.more {
                 query = beyond(part, &page.messages);
             }

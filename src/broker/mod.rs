@@ -63,7 +63,7 @@ pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 pub use stats::Stats;
 
 pub(crate) use connection::{Connection, Wait};
-pub(crate) use core::{Core, shutting_down};
+pub(crate) use core::Core;
 pub(crate) use entry::SET as ENTRY_SET;
 pub(crate) use events::{Cause, Peer, Via};
 pub(crate) use frame_queue::FrameQueue;
@@ -135,10 +135,13 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// Fails where a name, the data or the lifetime is invalid
+    /// Fails where a name, the data, the lifetime, the deduplication id or the schedule is invalid
     /// ([`is_invalid_input`](Error::is_invalid_input)), the storage fails
     /// ([`is_storage_unavailable`](Error::is_storage_unavailable)) or the broker shuts down
-    /// ([`is_shutting_down`](Error::is_shutting_down)); nothing was published then.
+    /// ([`is_shutting_down`](Error::is_shutting_down)). No subscriber was told anything then. But a
+    /// storage that failed may have stored the message all the same, so that the history shows it;
+    /// with a [`deduplication_id`](Message::deduplication_id) it can be sent again without being
+    /// there twice.
     pub async fn publish(&self, message: Message) -> Result<Published, Error> {
         self.core.publish_for_host(message).await.map_err(Error::from)
     }
@@ -175,7 +178,8 @@ impl Broker {
     /// # Errors
     ///
     /// Fails as [`publish`](Self::publish) does where the message itself is at fault, or the
-    /// broker shuts down; nothing was published then.
+    /// broker shuts down; nothing was published then. What fails on one channel is told in its
+    /// place.
     pub async fn publish_to<S: AsRef<str>>(
         &self,
         channels: impl IntoIterator<Item = S>,
@@ -296,8 +300,9 @@ impl Broker {
     /// # Errors
     ///
     /// Fails as [`publish`](Self::publish) does, and where the channel has as many keys as it may
-    /// have ([`BrokerBuilder::max_storage_keys`]; see [`Error::is_limit_reached`]); nothing was
-    /// changed then.
+    /// have ([`BrokerBuilder::max_storage_keys`]; see [`Error::is_limit_reached`]). No observer was
+    /// told anything then. A storage that failed may have set the value all the same; it can be set
+    /// again.
     pub async fn set_entry(&self, update: EntryUpdate) -> Result<EntryUpdated, Error> {
         self.core.update_entry(update).await.map_err(Error::from)
     }
@@ -348,7 +353,7 @@ impl Broker {
     /// Fails where the storage does, and once the broker shuts down.
     pub async fn check(&self) -> Result<(), Error> {
         if self.core.is_draining() {
-            return Err(shutting_down().into());
+            return Err(ProtocolError::shutting_down().into());
         }
         self.core.storage.check().await.map_err(Error::storage)
     }

@@ -10,8 +10,8 @@ use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use bytes::Bytes;
 use fanfare_storage::{
-    AddReaction, Author, Deduplication, Item, Message, MessageId, Outcome, Publish, RemoveReaction,
-    Retention, Schedule, SetEntry, Timestamp, Write,
+    AddReaction, Author, Deduplication, Error as StorageError, Item, Message, MessageId, Outcome,
+    Publish, RemoveReaction, Retention, Schedule, SetEntry, Timestamp, Write,
 };
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -95,11 +95,12 @@ pub(crate) struct Settled {
     pub(crate) outcome: Outcome,
 }
 
-/// It was not taken, and nothing happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// It was not taken, and no subscriber was told.
+#[derive(Clone, Debug)]
 pub(crate) enum Refusal {
-    /// Storage failed.
-    Storage,
+    /// Storage failed. What it was asked for may be done all the same: where its very last step
+    /// fails, the sync, it may not know.
+    Storage(StorageError),
     /// What it was about is not there, or has expired.
     MessageNotFound,
     /// A limit on reactions is reached.
@@ -257,11 +258,11 @@ impl Settle {
                 let _ = caller.send(Err(refusal));
             }
             Self::Connection { mailbox, written } => {
-                let error = refusal.to_error();
+                let error = refusal.into_error();
                 mailbox.push(Event::Error { channel: Some(written), error }.to_frame());
             }
             Self::Booking { bookings, due, then } => {
-                // A storage that fails may have written all the same.
+                // It may be there all the same.
                 bookings.ring(due);
                 then.refuse(refusal);
             }
@@ -270,12 +271,13 @@ impl Settle {
 }
 
 impl Refusal {
-    pub(crate) fn to_error(self) -> ProtocolError {
+    pub(crate) fn into_error(self) -> ProtocolError {
         let (code, message) = match self {
-            Self::Storage => (
-                Code::StorageUnavailable,
-                "the storage failed and nothing was published; try again later",
-            ),
+            Self::Storage(cause) => {
+                let message = "the storage failed and no subscriber was told, though it may be \
+                               stored; try again later";
+                return ProtocolError::storage(cause, message);
+            }
             Self::MessageNotFound => (
                 Code::MessageNotFound,
                 "the channel has no stored message of this id, or it has expired",

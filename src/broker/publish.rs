@@ -1,6 +1,6 @@
 //! Publishing as the host, one message or many, now or later (protocol section 10).
 
-use super::core::{Core, shutting_down};
+use super::core::Core;
 use super::events::Subject;
 use super::message::{CheckedMessage, Message, Published};
 use super::outgoing::{Change, Draft, PendingWrite, Refusal, Settle, Settled};
@@ -8,7 +8,9 @@ use super::schedule::{Deed, Task};
 use crate::protocol::error::ProtocolError;
 use crate::protocol::event::Meta;
 use crate::protocol::names;
-use fanfare_storage::{Deduplication, MessageId, Outcome, Timestamp};
+use fanfare_storage::{
+    Deduplication, Error as StorageError, ErrorKind, MessageId, Outcome, Timestamp,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -32,7 +34,11 @@ impl Pending {
     pub(crate) async fn settled(self) -> Result<Settled, Refusal> {
         match self {
             Self::Taken(id) => Ok(Settled { id, outcome: Outcome::Applied }),
-            Self::Waiting(receiver) => receiver.await.unwrap_or(Err(Refusal::Storage)),
+            Self::Waiting(receiver) => receiver.await.unwrap_or_else(|_| {
+                let message = "the task that stored it was ended";
+                let error = StorageError::new(ErrorKind::Unavailable, "commit", message);
+                Err(Refusal::Storage(error))
+            }),
         }
     }
 }
@@ -58,7 +64,7 @@ impl Begun {
 
     /// What became of it, once it is in storage where it has to be.
     pub(crate) async fn published(self) -> Result<Published, ProtocolError> {
-        let settled = self.pending.settled().await.map_err(Refusal::to_error)?;
+        let settled = self.pending.settled().await.map_err(Refusal::into_error)?;
         Ok(Published::new(self.channel, self.event, &settled, self.schedule))
     }
 }
@@ -75,7 +81,7 @@ impl Core {
     /// that order where their channel is the same, and are stored together.
     pub(crate) async fn begin(&self, message: Message) -> Result<Begun, ProtocolError> {
         if self.is_draining() {
-            return Err(shutting_down());
+            return Err(ProtocolError::shutting_down());
         }
         let (channel, message) = message.check(self.clock.now().wall)?;
         self.begin_on(&channel, &message).await
@@ -92,7 +98,7 @@ impl Core {
         message: Message,
     ) -> Result<Vec<Result<Published, ProtocolError>>, ProtocolError> {
         if self.is_draining() {
-            return Err(shutting_down());
+            return Err(ProtocolError::shutting_down());
         }
         let message = message.check_content(self.clock.now().wall)?;
         let mut begun = Vec::new();

@@ -1,9 +1,9 @@
 //! Reactions: given by clients and by the host, and listed (protocol section 7.2).
 
 use super::connection::{Connection, Wait};
-use super::core::{Core, shutting_down};
+use super::core::Core;
+use super::error::unreadable;
 use super::events::{Announcement, Cause, MessageReactionEvent, Subject, Via};
-use super::history::unreadable;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::Pending;
 use super::subscribers::ConnectionKey;
@@ -188,7 +188,7 @@ impl Core {
         let told = self.check_target(connection, request, Via::Http(parts)).await?;
         let draft = self.reaction_of_client(connection, request, told);
         let pending = self.enqueue(&request.channel, draft).await;
-        let settled = pending.settled().await.map_err(Refusal::to_error)?;
+        let settled = pending.settled().await.map_err(Refusal::into_error)?;
         Ok((settled.outcome != Outcome::Unchanged).then_some(settled.id))
     }
 
@@ -201,7 +201,7 @@ impl Core {
         via: Via<'_>,
     ) -> Result<Option<Told>, ProtocolError> {
         let target = self.target(&request.channel, request.reacting.message).await?;
-        let target = target.ok_or_else(|| Refusal::MessageNotFound.to_error())?;
+        let target = target.ok_or_else(|| Refusal::MessageNotFound.into_error())?;
         let emit = connection.session().lock().may_react(request, &target.event)?;
         Ok(emit.then(|| Told { cause: Cause::of_client(connection, via), target: Some(target) }))
     }
@@ -217,7 +217,7 @@ impl Core {
             now: self.clock.now().wall,
         };
         let page = self.storage.messages(channel, query).await;
-        let page = page.map_err(|error| unreadable(&error))?;
+        let page = page.map_err(unreadable)?;
         Ok(page.messages.into_iter().next().map(|found| Target {
             event: found.message.event,
             expires_at: match found.retention {
@@ -324,7 +324,7 @@ impl Core {
         change: &HostReaction,
     ) -> Result<Pending, ProtocolError> {
         if self.is_draining() {
-            return Err(shutting_down());
+            return Err(ProtocolError::shutting_down());
         }
         let user = (&*change.uid, change.umd.clone());
         let told = match change.cause.clone() {
@@ -355,7 +355,7 @@ impl Core {
         change: &HostReaction,
     ) -> Result<bool, ProtocolError> {
         let pending = self.begin_reaction(channel, change).await?;
-        let settled = pending.settled().await.map_err(Refusal::to_error)?;
+        let settled = pending.settled().await.map_err(Refusal::into_error)?;
         Ok(settled.outcome != Outcome::Unchanged)
     }
 
@@ -366,8 +366,8 @@ impl Core {
         id: MessageId,
     ) -> Result<Vec<Reaction>, ProtocolError> {
         let found = self.storage.message(channel, id, self.clock.now().wall).await;
-        let found = found.map_err(|error| unreadable(&error))?;
-        let found = found.ok_or_else(|| Refusal::MessageNotFound.to_error())?;
+        let found = found.map_err(unreadable)?;
+        let found = found.ok_or_else(|| Refusal::MessageNotFound.into_error())?;
         Ok(found.reactions.into_iter().map(Reaction::from).collect())
     }
 
@@ -379,7 +379,7 @@ impl Core {
         id: MessageId,
     ) -> Result<Vec<u8>, ProtocolError> {
         if id < scope.from {
-            return Err(Refusal::MessageNotFound.to_error());
+            return Err(Refusal::MessageNotFound.into_error());
         }
         let reactions = self.reactions(&scope.channel, id).await?;
         let mut out = br#"{"reactions":["#.to_vec();

@@ -10,7 +10,7 @@ use super::{Broker, Error};
 use crate::auth::{MAX_REVOCATIONS, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::session::{Action, CloseReason};
-use fanfare_storage::{Revocation, RevokedSubject, Timestamp};
+use fanfare_storage::{Error as StorageError, ErrorKind, Revocation, RevokedSubject, Timestamp};
 use std::sync::Arc;
 
 /// What a revocation ended at once.
@@ -46,7 +46,8 @@ impl Broker {
     /// Fails where the `jti` is empty or longer than 1,024 bytes
     /// ([`is_invalid_input`](Error::is_invalid_input)), the storage fails
     /// ([`is_storage_unavailable`](Error::is_storage_unavailable)) or 100,000 revocations are in
-    /// force ([`is_limit_reached`](Error::is_limit_reached)); nothing was revoked then.
+    /// force ([`is_limit_reached`](Error::is_limit_reached)). Nothing was revoked then, but a storage
+    /// that failed may have noted it all the same, so that it is in force after a restart.
     pub async fn revoke_token(
         &self,
         jti: &str,
@@ -100,7 +101,10 @@ impl Core {
         let core = Arc::clone(self);
         let revoking =
             self.hub.runtime().spawn(async move { core.revoke_in_turn(revocation).await });
-        revoking.await.unwrap_or_else(|_| Err(unavailable()))
+        revoking.await.unwrap_or_else(|_| {
+            let message = "the task that revoked was ended";
+            Err(unavailable(StorageError::new(ErrorKind::Unavailable, "revoke", message)))
+        })
     }
 
     async fn revoke_in_turn(
@@ -117,7 +121,7 @@ impl Core {
             let revocation = revocations.joined(revocation, now).map_err(|_| too_many())?;
             self.storage.revoke(revocation.clone()).await.map_err(|error| {
                 tracing::error!(%error, "a revocation could not be stored");
-                unavailable()
+                unavailable(error)
             })?;
             revocations.insert(revocation);
         }
@@ -166,9 +170,10 @@ fn check(subject: &RevokedSubject) -> Result<(), ProtocolError> {
     Ok(())
 }
 
-fn unavailable() -> ProtocolError {
-    let message = "the revocation could not be stored and was not made; try again later";
-    ProtocolError::new(Code::StorageUnavailable, message)
+fn unavailable(cause: StorageError) -> ProtocolError {
+    let message = "the revocation could not be stored and is not in force, though it may be after a \
+                   restart; try again later";
+    ProtocolError::storage(cause, message)
 }
 
 fn too_many() -> ProtocolError {

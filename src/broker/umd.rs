@@ -21,7 +21,7 @@ impl Core {
         let UmdUpdate { token, verdict, .. } = update;
         if let Some(token) = &token {
             let spent = self.storage.is_token_spent(token, self.clock.now().wall).await;
-            if spent.map_err(|error| undecided(&error))? {
+            if spent.map_err(undecided)? {
                 return Err(used_before(Code::InvalidUmdToken));
             }
         }
@@ -95,15 +95,11 @@ impl Core {
 
     async fn spend_umd_token(&self, token: TokenUse) -> Result<(), ProtocolError> {
         let fresh = self.storage.spend_token(token, self.clock.now().wall).await;
-        if fresh.map_err(|error| undecided(&error))? {
-            Ok(())
-        } else {
-            Err(used_before(Code::InvalidUmdToken))
-        }
+        if fresh.map_err(undecided)? { Ok(()) } else { Err(used_before(Code::InvalidUmdToken)) }
     }
 }
 
-fn undecided(error: &fanfare_storage::Error) -> ProtocolError {
+fn undecided(error: fanfare_storage::Error) -> ProtocolError {
     tracing::warn!(%error, "storage could not tell whether a token was used");
-    ProtocolError::new(Code::StorageUnavailable, "nothing was changed; try again later")
+    ProtocolError::storage(error, "nothing was changed; try again later")
 }

@@ -131,7 +131,7 @@ async fn publish_message(
     parts: &Parts,
 ) -> Result<Response<Body>, ProtocolError> {
     if core.is_draining() {
-        return Err(crate::broker::shutting_down());
+        return Err(ProtocolError::shutting_down());
     }
     let tell_id = fields.flag(Field::EagerIdGeneration)?;
     if fields.string(Field::Event)?.as_deref() == Some(REACTION) {
@@ -157,7 +157,7 @@ async fn publish_message(
             (core.enqueue_booking(&channel, booking).await, Some(id))
         }
     };
-    let settled = pending.settled().await.map_err(Refusal::to_error)?;
+    let settled = pending.settled().await.map_err(Refusal::into_error)?;
     Ok(answer::accepted(&Accepted {
         channel: (*channel).into(),
         event: (*event).into(),
@@ -187,7 +187,7 @@ async fn update_umd(
     // A request that is given up has used up no token for nothing.
     let (core, connection) = (Arc::clone(core), Arc::clone(connection));
     let updating = tokio::spawn(async move { core.update_umd(&connection, update).await });
-    updating.await.map_err(|_| crate::broker::shutting_down())??;
+    updating.await.map_err(|_| ProtocolError::shutting_down())??;
     Ok(answer::json_text(StatusCode::OK, b"{}".to_vec()))
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn set(
     parts: &Parts,
 ) -> Result<Response<Body>, ProtocolError> {
     if core.is_draining() {
-        return Err(crate::broker::shutting_down());
+        return Err(ProtocolError::shutting_down());
     }
     let now = core.clock.now();
     let request = connection.session().lock().set_entry(now, fields)?;
@@ -56,7 +56,7 @@ pub(super) async fn set(
             (core.enqueue_booking(&channel, booking).await, Some(id))
         }
     };
-    pending.settled().await.map_err(Refusal::to_error)?;
+    pending.settled().await.map_err(Refusal::into_error)?;
     Ok(accepted(&channel, schedule))
 }
 

@@ -44,7 +44,7 @@ pub(super) async fn cancel_schedule(
     let gone = match id.parse() {
         Ok(id) => !core.cancel_schedule(id).await.map_err(|error| {
             tracing::error!(%error, "a schedule could not be cancelled");
-            ProtocolError::new(Code::StorageUnavailable, "the storage failed; try again later")
+            ProtocolError::storage(error, "the storage failed; try again later")
         })?,
         Err(_) => true,
     };

@@ -1,5 +1,6 @@
 //! Error codes (protocol section 13).
 
+use fanfare_storage::{Error as StorageError, ErrorKind};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -76,15 +77,46 @@ impl fmt::Display for Code {
 }
 
 /// What was wrong with a request, for the one who sent it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 pub(crate) struct ProtocolError {
     pub(crate) code: Code,
     pub(crate) message: Cow<'static, str>,
+    /// The cause, for the host alone: it may tell of paths.
+    storage: Option<Box<StorageError>>,
 }
 
 impl ProtocolError {
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), storage: None }
+    }
+
+    /// Says that the broker is ending.
+    pub(crate) fn shutting_down() -> Self {
+        Self::new(Code::ShuttingDown, "the server is shutting down; try again elsewhere")
+    }
+
+    /// Says that the storage failed. That nothing works any more once it is closed is the
+    /// broker's end.
+    pub(crate) fn storage(cause: StorageError, message: &'static str) -> Self {
+        let said = match cause.kind() {
+            ErrorKind::Closed => Self::shutting_down(),
+            _ => Self::new(Code::StorageUnavailable, message),
+        };
+        Self { storage: Some(Box::new(cause)), ..said }
+    }
+
+    /// What the storage said.
+    pub(crate) fn storage_error(&self) -> Option<&StorageError> {
+        self.storage.as_deref()
     }
 }
+
+/// As clients see it.
+impl PartialEq for ProtocolError {
+    fn eq(&self, other: &Self) -> bool {
+        (self.code, &self.message) == (other.code, &other.message)
+    }
+}
+
+impl Eq for ProtocolError {}

@@ -257,9 +257,9 @@ impl Core {
         for (id, channel, pending) in under_way {
             match pending.settled().await {
                 Ok(_) => {}
-                Err(Refusal::Storage) => failed = true,
+                Err(Refusal::Storage(_)) => failed = true,
                 Err(refusal) => {
-                    let error = refusal.to_error();
+                    let error = refusal.into_error();
                     tracing::warn!(%id, channel, %error, "a schedule was carried out in vain");
                 }
             }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::auth::{Algorithm, VerifyingKey};
-use crate::broker::{Broker, Message};
+use crate::broker::{
+    Broker, EntryQuery, EntryUpdate, HistoryQuery, Message, Reaction, ScheduleQuery,
+};
 use fanfare_storage::ErrorKind;
 use tokio::time::Instant;
 
@@ -68,5 +70,30 @@ async fn a_shutdown_may_be_without_patience_or_have_all_of_it() {
         broker.publish(Message::new("c", "e").store_forever()).await.unwrap();
         broker.shutdown_within(patience).await.unwrap();
         broker.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_asked_of_a_broker_that_has_ended_it_is_said_to_have_ended() {
+    let storage = Arc::new(FaultyStorage::default());
+    let broker = broker(&storage).await;
+    let id = broker.publish(Message::new("c", "e").store_forever()).await.unwrap().id();
+    broker.shutdown().await.unwrap();
+    let errors = [
+        broker.history("c", HistoryQuery::default()).await.err(),
+        broker.entry("c", "k").await.err(),
+        broker.entries("c", EntryQuery::default()).await.err(),
+        broker.reactions("c", id).await.err(),
+        broker.schedules(ScheduleQuery::default()).await.err(),
+        broker.cancel_schedule(id).await.err(),
+        broker.revoke_user("jim", Timestamp::MAX, None).await.err(),
+        broker.publish(Message::new("c", "e")).await.err(),
+        broker.set_entry(EntryUpdate::new("c", "k")).await.err(),
+        broker.add_reaction("c", id, Reaction::new("+1", "jim")).await.err(),
+        broker.check().await.err(),
+    ];
+    for (place, error) in errors.into_iter().enumerate() {
+        let error = error.unwrap_or_else(|| panic!("the call {place} did not fail"));
+        assert!(error.is_shutting_down() && !error.is_storage_unavailable(), "{place}: {error}");
     }
 }

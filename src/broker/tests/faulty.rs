@@ -17,6 +17,8 @@ pub(super) enum Mode {
     #[default]
     Work,
     Fail,
+    /// Fail for lack of room.
+    Full,
     /// Panic once, then work.
     Panic,
 }
@@ -178,6 +180,7 @@ impl Storage for FaultyStorage {
         match mode {
             Mode::Work => self.inner.commit(channel, items, now).await,
             Mode::Fail => Err(Error::new(ErrorKind::Unavailable, "commit", "told to fail")),
+            Mode::Full => Err(Error::new(ErrorKind::Full, "commit", "told to be full")),
             Mode::Panic => {
                 self.set_mode(Mode::Work);
                 panic!("told to panic");

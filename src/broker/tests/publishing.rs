@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::auth::{Algorithm, VerifyingKey};
-use crate::broker::{Broker, HistoryQuery, Message};
-use fanfare_storage::MemoryStorage;
+use crate::broker::{Broker, EntryQuery, EntryUpdate, HistoryQuery, Message, Reaction};
+use fanfare_storage::{ErrorKind, MemoryStorage};
 use std::collections::HashSet;
 
 pub(super) const START: u64 = 1_700_000_000;
@@ -133,4 +133,36 @@ async fn section_10_one_message_goes_to_many_channels() {
     }
     let wrong = broker.publish_to(["a"], Message::new("", "e*")).await;
     assert!(wrong.unwrap_err().is_invalid_input());
+}
+
+#[tokio::test]
+async fn what_the_storage_said_comes_with_the_error() {
+    let storage = Arc::new(FaultyStorage::default());
+    let (broker, _) = broker(Arc::<FaultyStorage>::clone(&storage)).await;
+    let first = broker.publish(Message::new("c", "e").store_forever()).await.unwrap().id();
+    storage.set_mode(faulty::Mode::Full);
+    storage.fail_revocations(true);
+    let thumb = || Reaction::new("+1", "jim");
+    let full = [
+        broker.publish(Message::new("c", "e").store_forever()).await.err(),
+        broker.publish_batch([Message::new("c", "e").store_forever()]).await.remove(0).err(),
+        broker.set_entry(EntryUpdate::new("c", "k").data(&1)).await.err(),
+        broker.add_reaction("c", first, thumb()).await.err(),
+        broker.remove_reaction("c", first, thumb()).await.err(),
+    ];
+    storage.fail_reads(2);
+    let unavailable = [
+        broker.history("c", HistoryQuery::default()).await.err(),
+        broker.entries("c", EntryQuery::default()).await.err(),
+        broker.revoke_token("jti", None).await.err(),
+    ];
+    let full = full.map(|error| (error, ErrorKind::Full));
+    let unavailable = unavailable.map(|error| (error, ErrorKind::Unavailable));
+    for (place, (error, kind)) in full.into_iter().chain(unavailable).enumerate() {
+        let error = error.unwrap_or_else(|| panic!("the call {place} did not fail"));
+        assert!(error.is_storage_unavailable(), "{place}: {error}");
+        assert_eq!(error.storage_error().unwrap().kind(), kind, "{place}");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.downcast_ref::<fanfare_storage::Error>().unwrap().kind(), kind);
+    }
 }
