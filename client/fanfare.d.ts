@@ -232,7 +232,8 @@ export interface Gap {
  * network is back or the page is looked at again. What is bound is subscribed
  * again, and what was stored meanwhile is delivered as if it came live: the client
  * names the last id that it knows of the channel, by a message that came or by a page of
- * `listMessages`, and the broker sends what is newer, this client's own messages too.
+ * `listMessages` that leaves no hole after those, and the broker sends what is newer, this
+ * client's own messages too. What a page had may so come again: its id tells.
  *
  * Where the broker can't promise that nothing is missing, `@@gap` is told, and the
  * application reloads what it shows. That is so without `historyStart` in the token, after

@@ -42,9 +42,9 @@ export class FanfareClient {
   #clientBindings = [];
   #channelBindings = new Map();
   /**
-   * The newest id known of each channel that was subscribed and is still wanted, by each of its
-   * names; `undefined` where none is. It outlives connections, so that the next one can go on.
-   * @type {Map<string, string | undefined>}
+   * How far each channel that is wanted is known, by each of its names, which share it. It outlives
+   * connections, so that the next one can go on.
+   * @type {Map<string, Position>}
    */
   #positions = new Map();
 
@@ -125,6 +125,8 @@ export class FanfareClient {
       return binding;
     }
     this.#channelBindings.set(channel, [...this.#bindingsOf(channel), binding]);
+    // What comes from now on counts, even from a subscription that is about to end.
+    if (!this.#positions.has(channel)) this.#positions.set(channel, new Position());
     const state = this.#channel(channel);
     if (state) state.held = false;
     if (this.#state === "idle") this.#connect();
@@ -197,11 +199,10 @@ export class FanfareClient {
 
   listMessages = async (channel, { after, before, reverse, expandReactions } = {}) => {
     const options = { after, before, reverse, expandReactions };
+    // Where the channel begins anew meanwhile, the page was asked for by those before.
+    const position = this.#positions.get(channel);
     const page = await this.http("listMessages", { channel, ...options });
-    // A page of what is older says nothing of where to go on.
-    const messages = page?.messages ?? [];
-    const newest = reverse ? messages[0] : messages.at(-1);
-    if (!reverse || !before) this.#reached(channel, newest?.id ?? (after || LEAST_ID));
+    position?.listed(page?.messages ?? [], options);
     return page;
   };
 
@@ -368,24 +369,11 @@ export class FanfareClient {
       return;
     }
     this.#log.debug(`received "${message.event}"`);
+    // The subscribe named it, or a newer one, as known.
+    if (message.id <= link.channels.get(message.channel)?.after) return;
     // A handler of @@message may have suspended the client.
-    if (this.#link === link && !this.#follow(link, message)) return;
     if (this.#link === link) this.#apply(link, message);
     this.#dispatch(link, message);
-  }
-
-  /** Notes how far a channel has come; false for what was known before it was asked for. */
-  #follow(link, { id, channel: name }) {
-    const channel = link.channels.get(name);
-    if (id === undefined || !channel) return true;
-    if (channel.after !== undefined && id <= channel.after) return false;
-    for (const each of channel.names) this.#reached(each, id);
-    return true;
-  }
-
-  #reached(name, id) {
-    const known = this.#positions.get(name) ?? "";
-    if (this.#positions.has(name) && ULID.test(id) && id > known) this.#positions.set(name, id);
   }
 
   #apply(link, { event, channel: name, data, meta, error }) {
@@ -422,10 +410,12 @@ export class FanfareClient {
   }
 
   #dispatch(link, message) {
-    const { event, channel: name } = message;
+    const { event, id, channel: name } = message;
     for (const binding of this.#clientBindings) binding.offer(event, message, this.#log);
     if (name === undefined) return;
     for (const bound of link.channels.get(name)?.names ?? [name]) {
+      // Noted now, since those before may have bound the channel anew, for which it is the first.
+      this.#positions.get(bound)?.came(id);
       for (const binding of this.#bindingsOf(bound)) binding.offer(event, message, this.#log);
     }
   }
@@ -515,7 +505,7 @@ export class FanfareClient {
       if (stale || channel.state !== "subscribePending") return;
       if (token instanceof Error) return this.#subscribeLater(link, name, token);
     }
-    const after = this.#positions.get(name);
+    const after = this.#positions.get(name)?.id;
     const data = token || after ? { token, after } : undefined;
     channel.after = after;
     channel.sent = this.#trySend({ event: "hotsock.subscribe", channel: name, data });
@@ -551,17 +541,16 @@ export class FanfareClient {
   #resumed(channel, name, recovered) {
     const names = [...channel.names];
     if (!channel.automatic && !this.#isBound(names)) return;
-    const known = names.find((each) => this.#positions.has(each));
-    const after = this.#positions.get(known);
-    for (const each of names) this.#positions.set(each, after);
-    if (recovered !== true) {
-      // What is named as known may be newer than all that the channel now has: ids went back.
-      channel.after = undefined;
-      for (const each of names) this.#positions.set(each, undefined);
-    }
-    if (known === undefined || recovered === true) return;
+    const known = names.map((each) => this.#positions.get(each)).find((each) => each?.isKnown);
+    const goesOn = recovered === true;
+    const position = goesOn && known ? known : new Position();
+    position.isSubscribed = true;
+    for (const each of names) this.#positions.set(each, position);
+    // What was named as known may be newer than all that the channel now has: ids went back.
+    if (!goesOn) channel.after = undefined;
+    if (!known || goesOn) return;
     this.#log.info(`messages of "${name}" may be missing`);
-    this.#emit("@@gap", { channel: name, after }, names);
+    this.#emit("@@gap", { channel: name, after: known.id }, names);
   }
 
   #unsubscribed(link, name) {
@@ -698,6 +687,39 @@ class ChannelState {
 
   constructor(name) {
     this.name = name;
+  }
+}
+
+/**
+ * How far a channel is known: its handlers have been given, live or by a page, all that there is
+ * from where they began up to here.
+ */
+class Position {
+  /** The newest message up to which that is so. @type {string | undefined} */
+  id;
+  /** A subscription was confirmed, so that messages may have been missed since. */
+  isSubscribed = false;
+
+  get isKnown() {
+    return this.isSubscribed || this.id !== undefined;
+  }
+
+  /**
+   * A message came live, and so all before it. That it is older than a page which was read before
+   * says that what is between it and the page is still to come.
+   */
+  came(id) {
+    if (ULID.test(id)) this.id = id;
+  }
+
+  /** A page was read. It counts where it leaves no hole between what came before and itself. */
+  listed(messages, { after, before, reverse }) {
+    if (reverse && before) return; // what is older says nothing of where to go on
+    const from = (reverse ? messages.at(-1)?.id : after) || LEAST_ID;
+    const to = messages.at(reverse ? 0 : -1)?.id ?? from;
+    const leavesHole = this.id < from;
+    const isNewer = this.id === undefined || this.id < to;
+    if (ULID.test(to) && isNewer && !leavesHole) this.id = to;
   }
 }
 

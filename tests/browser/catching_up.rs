@@ -6,16 +6,21 @@ use crate::page::Page;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A page that does nothing but to keep what comes; `network.fails` keeps it off the network.
+/// A page that does nothing but to keep what comes; `network.fails` keeps it off the network, and
+/// while `network.stalls` no message gets through.
 const FOLLOW: &str = r#"
     const [session, done] = arguments;
     (async () => {
         const { FanfareClient } = await import("/fanfare.js");
-        const network = window.network = { fails: false, sockets: [] };
+        const network = window.network = { fails: false, stalls: false, sockets: [] };
         class Fragile extends WebSocket {
             constructor(url) {
                 super(network.fails ? "ws://127.0.0.1:9/" : url);
                 network.sockets.push(this);
+                this.addEventListener("message", (event) => {
+                    const isChat = JSON.parse(event.data).event === "chat";
+                    if (network.stalls && isChat) event.stopImmediatePropagation();
+                });
             }
         }
         network.fail = () => {
@@ -140,6 +145,39 @@ async fn a_page_that_was_offline_catches_up_without_loss_or_double() {
         assert_eq!(seen.recovered.len(), round + 1);
         assert!(seen.recovered[1..].iter().all(|recovered| *recovered == Some(true)));
     }
+}
+
+/// The connection is lost again before any of what was missed has come, but not before a page of the
+/// newest has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_history_hides_nothing_of_what_still_comes() {
+    const MISSED: usize = 130;
+    let broker = Broker::start();
+    let follower = Follower::open(&broker, "stalled").await;
+    broker.publish(&follower.message(0, -1));
+    follower.until_seen(1).await;
+    let list = "
+        seen.listed = 0;
+        channel.bind('hotsock.subscribed', async () => {
+            seen.listed += (await channel.listMessages({ reverse: true })).messages.length;
+        });";
+    follower.run(list).await;
+    follower.lose_network().await;
+    let missed: Vec<_> = (1..=MISSED).map(|number| follower.message(number, -1)).collect();
+    for batch in missed.chunks(100) {
+        broker.publish(&json!(batch));
+    }
+    follower.run("network.stalls = true; network.fails = false").await;
+    follower
+        .until("the newest page is listed", async || {
+            follower.page().ask::<usize>("return seen.listed", &[]).await == 100
+        })
+        .await;
+    follower.lose_network().await;
+    follower.run("network.stalls = false; network.fails = false").await;
+    follower.until_seen(1 + MISSED).await;
+    let seen = follower.seen().await;
+    assert_eq!((seen.ids, seen.gaps), (follower.stored().await, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

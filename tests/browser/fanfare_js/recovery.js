@@ -30,6 +30,27 @@ async function following(options) {
 
 const recovered = (yes) => ({ data: { recovered: yes } });
 
+/** A history whose pages are what the test says: the messages' numbers. */
+class Pages {
+  next = [];
+
+  fetch = async () => {
+    const messages = (await this.next).map((number) => message(number));
+    return new Response(JSON.stringify({ messages }), { status: 200 });
+  };
+
+  /** Asks for a page, which comes when what this returns is called. */
+  ask(channel, options, numbers) {
+    let answer;
+    this.next = new Promise((resolve) => (answer = () => resolve(numbers)));
+    const listed = channel.listMessages(options);
+    return async () => {
+      answer();
+      await listed;
+    };
+  }
+}
+
 Object.assign(cases, {
   async "a channel goes on where it was left"() {
     const { seen, gaps } = await following();
@@ -89,27 +110,83 @@ Object.assign(cases, {
   },
 
   async "a page of the history tells where to go on"() {
-    let messages = [];
-    const fetch = async () => new Response(JSON.stringify({ messages }), { status: 200 });
-    const { client, channel } = await following({ fetch });
-    const after = async (options) => {
+    const pages = new Pages();
+    const { client, channel } = await following({ fetch: pages.fetch });
+    const after = async (options, ...numbers) => {
+      pages.next = numbers;
       await channel.listMessages(options);
       await reconnect();
       const [after] = asked_after();
       FakeSocket.last.confirm("a", recovered(true));
       return after === undefined ? undefined : Number(after);
     };
+    equal(await after({ reverse: true, before: ID(9) }, 8, 7), undefined, "a page of what is older");
     equal(await after({}), 0, "nothing is there, so that all that comes is missed");
-    messages = [message(3), message(4)];
-    equal(await after({}), 4);
-    messages = [message(8), message(7)];
-    equal(await after({ reverse: true, before: ID(9) }), 4, "a page of what is older");
-    equal(await after({ reverse: true }), 8);
-    messages = [];
-    equal(await after({ after: ID(6) }), 8);
-    messages = [message(9)];
+    equal(await after({}, 3, 4), 4);
+    equal(await after({ after: ID(4) }, 5, 6), 6, "the next page");
+    equal(await after({ after: ID(7) }, 8, 9), 6, "a page from further on");
+    equal(await after({ reverse: true }, 9, 8, 7), 6, "one that does not reach back as far");
+    equal(await after({ reverse: true }, 9, 8, 7, 6), 9);
+    equal(await after({ after: ID(9) }), 9);
+    equal(await after({}, 1, 2), 9);
     await client.listMessages("other");
-    equal(await after({ reverse: true }), 9);
+    equal(await after({ after: ID(5) }, 6, 10), 10);
+  },
+
+  async "a page hides nothing of what is still to come"() {
+    const pages = new Pages();
+    const { channel, seen, gaps } = await following({ fetch: pages.fetch });
+    pages.next = [9, 8, 7];
+    await channel.listMessages({ reverse: true });
+    FakeSocket.last.say(message(4));
+    await reconnect();
+    equal(asked_after(), [ID(4)], "what came live is older than the page");
+    FakeSocket.last.confirm("a", recovered(true));
+    FakeSocket.last.say(message(5));
+    for (const [options, ...numbers] of [
+      [{ reverse: true }, 9, 8, 7],
+      [{ after: ID(6) }, 7, 8],
+      [{ reverse: true, before: ID(7) }, 6],
+    ]) {
+      pages.next = numbers;
+      await channel.listMessages(options);
+    }
+    await reconnect();
+    equal(asked_after(), [ID(5)], "what was missed still came");
+    FakeSocket.last.confirm("a", recovered(true));
+    for (const number of [6, 7, 8, 9]) FakeSocket.last.say(message(number));
+    equal([seen, gaps], [[4, 5, 6, 7, 8, 9], []]);
+  },
+
+  async "a page that comes after the connection was lost counts where it leaves no hole"() {
+    const pages = new Pages();
+    const { channel } = await following({ fetch: pages.fetch });
+    FakeSocket.last.say(message(4));
+    const newest = pages.ask(channel, { reverse: true }, [9, 8]);
+    const first = pages.ask(channel, { after: ID(3) }, [4, 5]);
+    const second = pages.ask(channel, { after: ID(5) }, [6, 7]);
+    FakeSocket.last.drop();
+    await newest();
+    await first();
+    await clock.advance(250);
+    FakeSocket.last.accept();
+    equal(asked_after(), [ID(5)]);
+    await second();
+    FakeSocket.last.confirm("a", recovered(true));
+    await reconnect();
+    equal(asked_after(), [ID(7)]);
+  },
+
+  async "a page that was asked for before a gap does not count after it"() {
+    const pages = new Pages();
+    const { channel, gaps } = await following({ fetch: pages.fetch });
+    const old = pages.ask(channel, {}, [8]);
+    await reconnect();
+    FakeSocket.last.confirm("a");
+    equal(gaps, [{ channel: "a" }]);
+    await old();
+    await reconnect();
+    equal(asked_after(), [undefined]);
   },
 
   async "a channel that is left and taken up again begins anew"() {
@@ -123,6 +200,54 @@ Object.assign(cases, {
     equal(asked_after(), [undefined]);
     FakeSocket.last.confirm("a");
     equal(gaps, []);
+  },
+
+  async "one that is taken up again before it is left goes on with what came in between"() {
+    for (const [came, answer, expected] of [
+      [[2, 3], recovered(true), []],
+      [[2, 3], recovered(false), [{ channel: "a", after: ID(3) }]],
+      [[], {}, []],
+    ]) {
+      const { client } = await following();
+      FakeSocket.last.say(message(1));
+      client.unbind("chat", { channel: "a" });
+      client.unbind("@@gap", { channel: "a" });
+      const [seen, gaps] = [[], []];
+      client.bind("@@gap", (gap) => gaps.push(gap), { channel: "a" });
+      client.bind("chat", ({ id }) => seen.push(Number(id)), { channel: "a" });
+      equal(unsubscribes(), ["a"]);
+      for (const number of came) FakeSocket.last.say(message(number));
+      FakeSocket.last.say({ event: "hotsock.unsubscribed", channel: "a", data: {} });
+      equal(asked_after(), [came.length > 0 ? ID(3) : undefined]);
+      FakeSocket.last.confirm("a", answer);
+      FakeSocket.last.say(message(5));
+      equal([seen, gaps], [[...came, 5], expected]);
+    }
+  },
+
+  async "what comes with the message upon which it is taken up again counts too"() {
+    const { client } = await following();
+    const seen = [];
+    const everywhere = client.bind("chat", () => {
+      everywhere.unbind();
+      client.unbind("chat", { channel: "a" });
+      client.unbind("@@gap", { channel: "a" });
+      client.bind("chat", ({ id }) => seen.push(Number(id)), { channel: "a" });
+    });
+    FakeSocket.last.say(message(1));
+    FakeSocket.last.say({ event: "hotsock.unsubscribed", channel: "a", data: {} });
+    equal([seen, asked_after()], [[1], [ID(1)]]);
+  },
+
+  async "what came as the client was suspended does not come again"() {
+    const { client, seen } = await following();
+    client.bind("@@message", () => client.suspend());
+    FakeSocket.last.say(message(1));
+    client.unbind("@@message");
+    client.resume();
+    await settle();
+    FakeSocket.last.accept();
+    equal([seen, asked_after()], [[1], [ID(1)]]);
   },
 
   async "one that the server ended goes on"() {
