@@ -164,7 +164,7 @@ export class FanfareClient {
     this.#listen(false);
     clearTimeout(this.#retryTimer);
     this.#state = "suspended";
-    this.#abandon({ code: 1000, reason: "suspended" });
+    this.#abandon(this.#link, { code: 1000, reason: "suspended" });
   };
 
   resume = () => {
@@ -236,7 +236,8 @@ export class FanfareClient {
         if (link.connectionId) return;
         const reason = `not connected within ${connectTimeoutMs} ms`;
         this.#emit("@@error", new FanfareError("CONNECT_FAILED", reason));
-        this.#abandon({ code: 1006, reason });
+        // A handler may have suspended this attempt and begun another.
+        this.#abandon(link, { code: 1006, reason });
       });
     } catch (error) {
       if (this.#link !== link) return;
@@ -260,10 +261,9 @@ export class FanfareClient {
     ws.onclose = current((event) => this.#closed(event));
   }
 
-  /** Gives the present connection up without waiting for the network to agree. */
-  #abandon({ code, reason }) {
-    const link = this.#link;
-    if (!link) return;
+  /** Gives a connection up, if it is the present one, without waiting for the network to agree. */
+  #abandon(link, { code, reason }) {
+    if (!link || this.#link !== link) return;
     const ws = link.ws;
     if (ws) this.#closed({ type: "close", code, reason, wasClean: code === 1000 });
     else this.#link = null;
@@ -344,7 +344,7 @@ export class FanfareClient {
     const asked = now();
     link.after(this.#options.pongTimeoutMs, () => {
       link.probing = false;
-      if (link.heardAt < asked) this.#abandon({ code: 1006, reason: "no answer to a ping" });
+      if (link.heardAt < asked) this.#abandon(link, { code: 1006, reason: "no answer to a ping" });
     });
   }
 
@@ -631,6 +631,7 @@ class Link {
   /** Keyed by name; a channel with an alias is there under both. @type {Map<string, ChannelState>} */
   channels = new Map();
   #timers = new Set();
+  #hasEnded = false;
 
   stableFor(duration) {
     return now() - this.connectedAt >= duration;
@@ -638,6 +639,7 @@ class Link {
 
   /** A timer that ends with the connection. */
   after(delay, act) {
+    if (this.#hasEnded) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       act();
@@ -646,6 +648,7 @@ class Link {
   }
 
   stop() {
+    this.#hasEnded = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
   }

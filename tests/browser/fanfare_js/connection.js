@@ -208,6 +208,39 @@ Object.assign(cases, {
     equal([client.state, FakeSocket.all.length], ["connected", 2]);
   },
 
+  async "one that is given up may be begun anew by whoever is told"() {
+    const client = start({ connectTimeoutMs: 3_000 });
+    const again = client.bind("@@error", () => {
+      again.unbind();
+      client.suspend();
+      client.resume();
+    });
+    await clock.advance(3_000);
+    await settle();
+    equal([client.state, FakeSocket.all.length], ["connecting", 2]);
+    FakeSocket.last.accept();
+    await clock.advance(60_000);
+    equal([client.state, FakeSocket.all.length], ["connected", 2]);
+  },
+
+  async "a connection that was given up does not end the next one"() {
+    const client = await connected({ pingIntervalMs: 30_000, pongTimeoutMs: 10_000 });
+    const suspend = client.bind("@@messageSent", () => {
+      suspend.unbind();
+      client.suspend();
+    });
+    await clock.advance(30_000);
+    equal(client.state, "suspended");
+    client.resume();
+    await settle();
+    FakeSocket.last.accept();
+    for (let second = 0; second < 300; second += 1) {
+      await clock.advance(1_000);
+      FakeSocket.last.say({ event: "chat", channel: "a" });
+    }
+    equal([FakeSocket.last.take("hotsock.ping").length, FakeSocket.all.length], [0, 2]);
+  },
+
   async "a connect token is asked for twice, then later again"() {
     let calls = 0;
     const errors = [];
