@@ -175,9 +175,12 @@ fn what_crowds_needed_is_given_back() {
             // Some with something unread, which resets their connections.
             drop(crowd);
             let metrics = Handle::current().metrics();
-            while server.broker.connection_count() > 0 || metrics.num_alive_tasks() > idle {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let gone = async {
+                while server.broker.connection_count() > 0 || metrics.num_alive_tasks() > idle {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(60), gone).await.expect("some stay");
         });
     };
     // What is made once, and grows to what a crowd needs.

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An open WebSocket.
 pub struct Client {
@@ -41,7 +41,9 @@ impl Client {
     }
 
     async fn connect_as(request: tungstenite::handshake::client::Request) -> Self {
-        let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        let connecting = tokio_tungstenite::connect_async(request);
+        let connected = tokio::time::timeout(PATIENCE, connecting).await;
+        let (socket, _) = connected.expect("no connection in 30 seconds").unwrap();
         let mut client = Self { socket, id: String::new(), secret: String::new() };
         let welcome = client.next().await;
         assert_eq!(welcome["event"], "hotsock.connected");
@@ -176,16 +178,19 @@ pub async fn backend(server: &Server, method: Method, path: &str, body: &Value) 
     request(server.address, request_with_key).await
 }
 
-pub async fn request(address: SocketAddr, mut request: Request<String>) -> Answer {
+pub async fn request(address: SocketAddr, request: Request<String>) -> Answer {
+    let answer = tokio::time::timeout(PATIENCE, answer_to(address, request));
+    answer.await.expect("no answer in 30 seconds")
+}
+
+async fn answer_to(address: SocketAddr, mut request: Request<String>) -> Answer {
     let socket = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
     tokio::spawn(connection);
     request.headers_mut().insert("host", "localhost".parse().unwrap());
     let request = request.map(|body| Full::new(Bytes::from(body)));
-    let response = tokio::time::timeout(PATIENCE, sender.send_request(request));
-    let response = response.await.expect("no answer in 30 seconds").unwrap();
-    let (parts, body) = response.into_parts();
+    let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
     let text = body.collect().await.unwrap().to_bytes();
     Answer {
         status: parts.status,

@@ -1,6 +1,6 @@
 //! Bounds of a connection (protocol sections 2, 5 and 13), and frames that break RFC 6455.
 
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::server::{Server, builder, until};
 use crate::token::chat;
 use fanfare::Message;
@@ -75,16 +75,26 @@ async fn section_5_a_slow_consumer_is_closed_with_4429_and_the_others_get_everyt
 /// Publishes to a client that reads nothing, until what was sent to it no longer fits its socket.
 async fn stall(server: &Server, channel: &str) {
     let data = "x".repeat(30_000);
-    for _ in 0..400 {
-        server.broker.publish(Message::new(channel, "e").data(&data)).await.unwrap();
+    for _ in 0..100 {
+        for _ in 0..20 {
+            server.broker.publish(Message::new(channel, "e").data(&data)).await.unwrap();
+        }
+        // Whoever can still write has had turns enough to take all that waits.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        if server.broker.stats().await.queued_bytes > 0 {
+            return;
+        }
     }
+    panic!("the socket took everything");
 }
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_can_t_put_its_end_off() {
     let builder = builder()
         .max_queued_bytes(64 << 20)
-        .max_connection_age(Some(std::time::Duration::from_secs(1)));
+        .max_connection_age(Some(std::time::Duration::from_secs(5)));
     let server = Server::with(builder).await;
     let _jim = Client::subscribed(&server, &chat("jim"), "c").await;
     stall(&server, "c").await;
@@ -96,28 +106,39 @@ async fn a_shutdown_ends_though_clients_read_nothing() {
     let server = Server::with(builder().max_queued_bytes(64 << 20)).await;
     let _jim = Client::subscribed(&server, &chat("jim"), "c").await;
     stall(&server, "c").await;
-    server.broker.shutdown().await.unwrap();
+    let shutdown = tokio::time::timeout(PATIENCE, server.broker.shutdown());
+    shutdown.await.expect("it waits for a client that reads nothing").unwrap();
     until(|| server.broker.connection_count() == 0).await;
 }
 
 #[tokio::test]
 async fn a_flood_of_pings_costs_one_answer_at_a_time() {
-    let server = Server::start().await;
-    let mut jim = Client::connect(&server, &chat("jim")).await;
-    for number in 0..20_000_u32 {
+    const PINGS: u32 = 1_000;
+    let server = Server::with(builder().max_queued_bytes(64 << 20)).await;
+    let mut jim = Client::subscribed(&server, &chat("jim"), "c").await;
+    jim.subscribe("d").await;
+    let mut eve = Client::subscribed(&server, &chat("eve"), "d").await;
+    // No answer can go out, for as long as jim reads nothing.
+    stall(&server, "c").await;
+    for number in 1..=PINGS {
         // A masked ping with four bytes of payload, whose mask is zero.
         let mut ping = vec![0x89, 0x84, 0, 0, 0, 0];
         ping.extend(number.to_be_bytes());
         jim.send_raw(&ping).await;
     }
+    jim.publish("d", "typing", &json!("behind the pings")).await;
+    assert_eq!(eve.next().await["data"], "behind the pings");
     jim.send(&json!({"event": "hotsock.ping"})).await;
-    loop {
+    let (mut pongs, mut at_the_end) = (Vec::new(), false);
+    // A pong comes after all that is taken from the queue together with it.
+    while !at_the_end || pongs.is_empty() {
         match jim.next_frame().await.unwrap().unwrap() {
-            tungstenite::Message::Pong(_) => {}
-            tungstenite::Message::Text(text) => break assert!(text.contains("hotsock.pong")),
+            tungstenite::Message::Pong(payload) => pongs.push(payload),
+            tungstenite::Message::Text(text) => at_the_end |= text.contains("hotsock.pong"),
             other => panic!("{other:?}"),
         }
     }
+    assert_eq!(pongs, [&PINGS.to_be_bytes()[..]], "the last ping is answered, and it alone");
 }
 
 #[tokio::test]
@@ -168,7 +189,11 @@ async fn section_13_over_its_rate_a_connection_is_refused_and_stays() {
     }
     assert!(refused > 0);
     let body = json!({"channel": "c"});
-    while jim.call(&server, "listMessages", &body).await.status != 429 {}
+    let mut tries = 0;
+    while jim.call(&server, "listMessages", &body).await.status != 429 {
+        tries += 1;
+        assert!(tries < 50, "requests over HTTP are never refused");
+    }
     let mut other = Client::connect(&server, &chat("eve")).await;
     other.subscribe("c").await;
     assert_eq!(server.broker.connection_count(), 2);

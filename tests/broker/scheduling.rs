@@ -1,7 +1,7 @@
 //! Protocol section 11 over sockets, on every way in, and across restarts on disk.
 
 use crate::client::{Client, backend, request};
-use crate::server::{Server, builder};
+use crate::server::{Server, builder, until};
 use crate::token::{connect, now};
 use fanfare::storage::{Schedule, ScheduleQuery as StoredQuery, Storage};
 use fanfare::{HistoryQuery, Message, MessageId, ScheduleQuery, Timestamp};
@@ -138,9 +138,7 @@ async fn across_a_restart<S: Storage>(open: impl Fn(&Path) -> S) {
     first.broker.shutdown().await.unwrap();
     drop(first);
     // A task that was at work may hold the store a moment longer.
-    while held.strong_count() > 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(|| held.strong_count() == 0).await;
     let_its_time_pass(&open(dir.path()), passes.id()).await;
 
     let (second, _) = start().await;

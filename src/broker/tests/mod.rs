@@ -144,7 +144,7 @@ fn id(message: &Value) -> MessageId {
 }
 
 /// Lets other tasks run until `condition` holds.
-async fn until(condition: impl Fn() -> bool) {
+async fn until(mut condition: impl FnMut() -> bool) {
     let patience = Duration::from_secs(60);
     let met = async {
         while !condition() {

@@ -338,6 +338,7 @@ async fn changes_wait_for_a_member_that_reads_slowly_and_no_message_does() {
         // It takes its time, but reads what is there every tenth of a second.
         tokio::time::sleep(Duration::from_millis(100)).await;
         turns += 1;
+        assert!(turns < 1_000, "changes stopped coming after {seen}");
         let received = slow.received();
         let bytes: usize = received.iter().map(|event| event.to_string().len()).sum();
         assert!(bytes < BUDGET / 2 + 80_000, "{bytes}");
@@ -363,6 +364,7 @@ async fn a_member_that_reads_nothing_is_found_out_and_then_waited_for_no_more() 
     let mut changes = 0;
     while stalled.mailbox.closing().is_none() {
         changes += 1;
+        assert!(changes < 10_000, "it is never found out");
         members[0].update(&uid, Some(changes)).await;
     }
     assert_eq!(stalled.mailbox.closing(), Some(CloseReason::SlowConsumer));

@@ -43,10 +43,11 @@ async fn section_7_4_what_changes_while_a_subscription_is_made_is_shown_too() {
     place.storage.open_read_gate();
     // What is recovered waits for the client to read it.
     let mut frames = Vec::new();
-    while !joining.is_finished() {
+    until(|| {
         frames.extend(connection.mailbox().drain().0);
-        tokio::task::yield_now().await;
-    }
+        joining.is_finished()
+    })
+    .await;
     assert_eq!(&*place.core.hub.members(CHANNEL), br#"[{"uid":"jim","umd":2}]"#);
     frames.extend(connection.mailbox().drain().0);
     let last = parse(frames.last().unwrap());
