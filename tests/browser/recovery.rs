@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::driver::Browser;
 use crate::page::{PEOPLE, Page};
+use fantoccini::Locator;
 
 const CRASHES: usize = 3;
 const MESSAGES_EACH_TIME: usize = 4;
@@ -70,6 +71,51 @@ async fn what_waits_to_be_sent_survives_a_reload() {
     browser.refresh().await.unwrap();
     page.until_all_stored(1).await;
     assert_eq!(page.stored().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_with_messages_that_wait_to_be_sent_is_not_left_unasked() {
+    let mut broker = Broker::start();
+    let browser = Browser::start().await;
+    let page = Page::open(&browser, &broker.url("/")).await;
+    let session = page.session().await;
+    let may_close = async || {
+        let script = "return dispatchEvent(new Event('beforeunload', { cancelable: true }))";
+        page.ask::<bool>(script, &[]).await
+    };
+    assert!(may_close().await);
+    broker.crash();
+    page.until_both("offline").await;
+    page.write("Pam", "Do not forget this").await;
+    let waits = async || page.texts("Pam").await == ["Do not forget this"];
+    page.until("it waits", waits).await;
+    assert!(!may_close().await);
+
+    let ask = "window.questions = 0; window.answer = false;
+        window.confirm = () => { questions += 1; return answer; };";
+    browser.execute(ask, vec![]).await.unwrap();
+    let begin_anew = async || {
+        let button = browser.find(Locator::Css("[data-testid=new-chat]")).await.unwrap();
+        button.click().await.unwrap();
+    };
+    begin_anew().await;
+    browser.execute("location.hash = 'another-chat'", vec![]).await.unwrap();
+    page.until("both were asked", async || page.ask::<usize>("return questions", &[]).await == 2)
+        .await;
+    page.until("the address is the chat's", async || page.session().await == session).await;
+    assert!(waits().await);
+
+    browser.execute("answer = true", vec![]).await.unwrap();
+    begin_anew().await;
+    page.until("the other chat is empty", async || page.texts("Pam").await.is_empty()).await;
+    assert_ne!(page.session().await, session);
+    assert!(may_close().await);
+    broker.restart();
+    browser.back().await.unwrap();
+    page.until_all_stored(1).await;
+    assert_eq!(page.session().await, session);
+    assert_eq!(page.ask::<usize>("return questions", &[]).await, 3);
+    assert!(may_close().await);
 }
 
 /// Requests that fail on their way, and answers that do: the page can't tell one from the other.

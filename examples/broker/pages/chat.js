@@ -77,6 +77,10 @@ class Pane {
     this.#input.focus();
   }
 
+  get hasUnsent() {
+    return this.#conversation.hasUnsent;
+  }
+
   /** The active pane is the one that a narrow screen shows and a screen reader hears. */
   set active(active) {
     this.#root.classList.toggle("active", active);
@@ -278,7 +282,7 @@ class Pane {
   };
 
   #offlineNotice(state) {
-    return state === "offline" ? "What you write now is sent once the broker is back." : "";
+    return state === "offline" ? "Keep this page open: what you write now is sent once the broker is back." : "";
   }
 
   #showEmpty() {
@@ -425,9 +429,13 @@ function activate(name) {
 /** The session in the address wins over the one kept, so that a shared link works. */
 function open() {
   const wanted = location.hash.slice(1);
-  const id = SESSION.test(wanted) ? wanted : (keptSession() ?? randomId());
+  let id = SESSION.test(wanted) ? wanted : (keptSession() ?? randomId());
+  if (id !== session && !mayLeave()) id = session;
   if (wanted !== id) history.replaceState(null, "", `#${id}`);
-  if (id === session) return;
+  if (id !== session) show(id);
+}
+
+function show(id) {
   session = id;
   keepSession(id);
   for (const pane of panes.values()) pane.close();
@@ -464,8 +472,21 @@ async function copyLink() {
 }
 
 function newChat() {
-  location.hash = randomId();
+  if (!mayLeave()) return;
+  const id = randomId();
+  history.pushState(null, "", `#${id}`);
+  show(id);
   say("New chat");
+}
+
+const hasUnsent = () => [...panes.values()].some((pane) => pane.hasUnsent);
+
+/** What a chat has not sent yet waits until this tab shows it again. */
+function mayLeave() {
+  return (
+    !hasUnsent() ||
+    confirm("Some messages are not sent yet. They wait until you are back in this chat. Leave it?")
+  );
 }
 
 let toastTimer;
@@ -484,4 +505,7 @@ for (const name of PEOPLE) {
   show.addEventListener("click", () => activate(name));
 }
 addEventListener("hashchange", open);
+addEventListener("beforeunload", (event) => {
+  if (hasUnsent()) event.preventDefault();
+});
 open();

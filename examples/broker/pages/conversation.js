@@ -105,6 +105,11 @@ export class Conversation {
     return true;
   }
 
+  /** Whether something that was written here is not known to be stored. */
+  get hasUnsent() {
+    return this.#outbox.entries.length > 0;
+  }
+
   /** Gives a refused message another chance. @param {OutboxEntry} entry */
   retry(entry) {
     this.#outbox.mark(entry, undefined);
