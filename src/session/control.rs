@@ -6,7 +6,7 @@
 
 use super::Session;
 use super::action::{Action, CloseReason, Leave, Observer};
-use super::subscribe::invalid_token;
+use super::subscribe::{invalid_token, no_longer_granted};
 use super::subscription::{GrantCache, Subscription};
 use crate::auth::{Decision, Grants, Permissions, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};
@@ -59,8 +59,7 @@ impl<R> Session<R> {
         if let Some(waiting) = &mut self.waiting
             && waiting.granted().is_some_and(|(channel, token)| denies(channel, token))
         {
-            let message = "the connection's permissions no longer grant \"subscribe\"";
-            waiting.refuse(ProtocolError::new(Code::SubscribePermissionDenied, message));
+            waiting.refuse(no_longer_granted());
         }
         let mut denied = Vec::new();
         for (channel, subscription) in self.subscriptions.iter_mut() {

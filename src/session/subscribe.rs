@@ -205,7 +205,14 @@ impl<R> Session<R> {
 
     /// Subscribes to a channel by itself, as the connect token says (section 5).
     pub(crate) fn auto_subscribe(&mut self, channel: &str) -> Action<'static, R> {
+        if self.ended {
+            return Action::None;
+        }
         let grants = self.tokens(None).channel(channel);
+        // The host may have changed them while others were waited for.
+        if grants.subscribe != Decision::Granted {
+            return Action::error(Some(channel.into()), no_longer_granted());
+        }
         if names::is_presence(channel) && is_anonymous(&self.meta) {
             return Action::error(Some(channel.into()), user_id_required());
         }
@@ -440,6 +447,12 @@ pub(crate) fn used_before(code: Code) -> ProtocolError {
 pub(crate) fn single_use(token: &Token) -> Option<TokenUse> {
     let jti = token.single_use.then_some(token.jti.as_deref()).flatten()?;
     Some(TokenUse { key: token.key.to_string(), jti: jti.to_owned(), expires_at: token.expires_at })
+}
+
+/// What is said of a subscribe that was under way when the host changed the permissions.
+pub(super) fn no_longer_granted() -> ProtocolError {
+    let message = "the connection's permissions no longer grant \"subscribe\"";
+    ProtocolError::new(Code::SubscribePermissionDenied, message)
 }
 
 pub(super) fn not_subscribed(channel: &str) -> ProtocolError {

@@ -112,6 +112,32 @@ fn auto_subscribed_channels_are_asked_about_one_by_one() {
 }
 
 #[test]
+fn an_auto_subscribe_whose_turn_comes_after_the_permissions_changed_needs_the_new_ones() {
+    let auto = json!({"autoSubscribe": true});
+    let mut client = client(no, &json!({"channels": {"a": auto, "b": auto, "c": auto}}));
+    client.asked.clear();
+    client.host = Some(yes);
+    let cases = [
+        (json!({}), "b", false),
+        (json!({"b": {"subscribe": false, "autoSubscribe": true}}), "b", false),
+        (json!({"b": {"subscribe": true}}), "b", true),
+        (json!({"c": {"autoSubscribe": true}}), "c", true),
+    ];
+    for (permissions, channel, granted) in cases {
+        client.set_permissions(&permissions);
+        client.said.clear();
+        // It was put off by those before it.
+        client.perform(Action::AutoSubscribe(channel.into()));
+        let code = &client.said[0]["error"]["code"];
+        assert_eq!(code == "SUBSCRIBE_PERMISSION_DENIED", !granted, "{permissions}");
+        assert_eq!(client.said[0]["channel"], channel);
+        assert_eq!(client.asked.len(), usize::from(granted), "a refused one is not asked about");
+        client.asked.clear();
+    }
+    assert_eq!(client.session.subscribed_channels().len(), 1, "the one that is still granted");
+}
+
+#[test]
 fn what_the_host_ends_while_it_is_asked_stays_ended() {
     let mut client = jim(yes);
     let text = json!({"event": "hotsock.subscribe", "channel": "a"}).to_string();

@@ -4,7 +4,7 @@ use super::*;
 use crate::auth::{Grants, TokenIdentity};
 
 impl Client {
-    fn set_permissions(&mut self, channels: &Value) -> (Vec<Value>, Vec<(u32, bool)>) {
+    pub(super) fn set_permissions(&mut self, channels: &Value) -> (Vec<Value>, Vec<(u32, bool)>) {
         let settings = Arc::clone(&self.session.settings);
         let permissions = settings.verifier.permissions(&channels.to_string()).unwrap();
         let mut observers = Vec::new();
