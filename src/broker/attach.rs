@@ -57,7 +57,7 @@ impl Core {
         let mut missed = None;
         if let Some(recovery) = recovery {
             let Ok(found) = self.missed(&channel, recovery, start).await else {
-                connection.mailbox().close(CloseReason::StorageFault);
+                connection.close(CloseReason::StorageFault);
                 return;
             };
             confirmation.recovered = Some(found.is_some());
@@ -68,7 +68,7 @@ impl Core {
         let mut shown = Shown::default();
         if observes {
             let Ok(all) = self.show_entries(&registration, &channel, start).await else {
-                connection.mailbox().close(CloseReason::StorageFault);
+                connection.close(CloseReason::StorageFault);
                 return;
             };
             shown = all;

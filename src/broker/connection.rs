@@ -96,6 +96,16 @@ impl Connection {
         self.mailbox.closing().is_some() || self.session.lock().has_ended()
     }
 
+    /// Asks for the connection's end, after what is queued for it. Nothing that its client asks for
+    /// from now on is done, also of what was read already. The first reason counts; returns whether
+    /// this is it.
+    pub(crate) fn close(&self, reason: CloseReason) -> bool {
+        // Both under the session's lock: nothing is done for it in between.
+        let mut session = self.session.lock();
+        session.stop();
+        self.mailbox.close(reason)
+    }
+
     pub(crate) fn id(&self) -> &Arc<str> {
         &self.id
     }
@@ -164,7 +174,7 @@ impl Core {
                 }))
             }
             Action::Close(reason) => {
-                connection.mailbox.close(reason);
+                connection.close(reason);
                 None
             }
         }
@@ -269,7 +279,7 @@ impl Core {
     /// Asks storage about a single-use token, and goes on with what waits for that.
     async fn use_token(self: Arc<Self>, connection: Arc<Connection>, use_of: UseToken) {
         let Some(fresh) = self.try_token(&use_of).await else {
-            connection.mailbox.close(CloseReason::StorageFault);
+            connection.close(CloseReason::StorageFault);
             return;
         };
         let action = connection.session.lock().token_used(fresh);

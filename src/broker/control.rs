@@ -13,13 +13,14 @@ use std::sync::Arc;
 
 impl Broker {
     /// Closes a connection with code 4403 (protocol section 5), after what is queued for it, and
-    /// returns whether it was there, be it that it was closing already. `fanfare.js` does not come back soon after that; to keep a
-    /// client out, [revoke](Self::revoke_token) its token.
+    /// returns whether it was there, be it that it was closing already. What its client has sent
+    /// and was not looked at yet has no effect any more. `fanfare.js` does not come back soon after
+    /// that; to keep a client out, [revoke](Self::revoke_token) its token.
     pub fn disconnect(&self, id: &str) -> bool {
         let connection = self.core.connections.get(id);
         connection
             .inspect(|connection| {
-                connection.mailbox().close(CloseReason::Disconnected);
+                connection.close(CloseReason::Disconnected);
             })
             .is_some()
     }
@@ -31,7 +32,7 @@ impl Broker {
         for page in self.core.connections.pages(Some(uid)) {
             closed += page
                 .iter()
-                .filter(|connection| connection.mailbox().close(CloseReason::Disconnected))
+                .filter(|connection| connection.close(CloseReason::Disconnected))
                 .count();
             tokio::task::yield_now().await;
         }

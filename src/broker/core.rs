@@ -140,7 +140,7 @@ impl Core {
         }
         // Likewise whoever revokes, who notes it first and looks for connections second.
         if self.verifier.revocations().cover(&token.identity(), now.wall) {
-            connection.mailbox().close(CloseReason::Disconnected);
+            connection.close(CloseReason::Disconnected);
         }
         Ok((connection, wait))
     }

@@ -25,9 +25,9 @@ pub struct RevocationEffect {
 impl Broker {
     /// Revokes the token whose `jti` this is, whichever key signed it. It is refused from now on,
     /// to connect, to subscribe and to change metadata, and also after a restart where the storage
-    /// is durable. Connections that were opened with it are closed with code 4403, and
-    /// subscriptions that were made with it end, which their clients are told by
-    /// `hotsock.unsubscribed`. Metadata that it changed stays.
+    /// is durable. Connections that were opened with it are closed with code 4403, as by
+    /// [`disconnect`](Self::disconnect), and subscriptions that were made with it end, which their
+    /// clients are told by `hotsock.unsubscribed`. Metadata that it changed stays.
     ///
     /// Say when the token expires, its `exp`, so that the revocation can be forgotten then; the
     /// [leeway](crate::BrokerBuilder::leeway) is added to it. Without that it is kept for ever. To look for connections costs a short look at each.

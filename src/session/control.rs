@@ -84,10 +84,10 @@ impl<R> Session<R> {
         denied.iter().filter_map(|channel| self.end_subscription(channel)).collect()
     }
 
-    /// Whether a [`Join`](super::Join) is still wanted: the host may have ended the subscription
-    /// before it was complete.
+    /// Whether a [`Join`](super::Join) is still wanted: the host may have ended the subscription,
+    /// or the connection, before it was complete.
     pub(crate) fn awaits(&self, channel: &str) -> bool {
-        self.subscriptions.contains(channel)
+        !self.ended && self.subscriptions.contains(channel)
     }
 
     /// The observer of a subscription that has just been completed, where the permissions changed
@@ -101,12 +101,14 @@ impl<R> Session<R> {
         Some(self.observer(channel, subscribe.as_ref()))
     }
 
-    /// Ends what was got with revoked tokens: the whole connection, or some subscriptions.
+    /// Ends what was got with revoked tokens: the whole connection, of which nothing counts from now
+    /// on, or some subscriptions.
     pub(crate) fn revoke(
         &mut self,
         is_revoked: impl Fn(&TokenIdentity) -> bool,
     ) -> Vec<Action<'static, R>> {
         if is_revoked(&self.token) {
+            self.stop();
             return vec![Action::Close(CloseReason::Disconnected)];
         }
         if let Some(waiting) = &mut self.waiting

@@ -13,7 +13,7 @@
 //!    [`Action::UpdateUmd`] no message may be handed in until it was carried out or refused.
 //! 3. When [`Session::next_timeout`] has come, [`Session::handle_timeout`] until it returns
 //!    `None`.
-//! 4. After [`Action::Close`], nothing but [`Session::end`].
+//! 4. After [`Action::Close`], [`Session::stop`], and at last [`Session::end`].
 //!
 //! `R` is the caller's handle of a subscription that is registered with its channel; the session
 //! only keeps it.
@@ -101,6 +101,7 @@ pub(crate) struct Session<R> {
     waiting: Option<Box<PendingSubscribe>>,
     timers: Timers,
     pace: Pace,
+    /// Nothing that the client asks for is done any more.
     ended: bool,
 }
 
@@ -153,6 +154,9 @@ impl<R> Session<R> {
 
     /// Takes a text message and says what is to be done about it.
     pub(crate) fn handle_text<'a>(&mut self, now: Now, text: &'a str) -> Action<'a, R> {
+        if self.ended {
+            return Action::None;
+        }
         debug_assert!(self.waiting.is_none(), "a message was handed in too early");
         self.timers.touch(now);
         let fields = match Fields::parse(text) {
@@ -171,6 +175,9 @@ impl<R> Session<R> {
 
     /// Binary messages mean nothing in the protocol (section 13).
     pub(crate) fn handle_binary(&mut self, now: Now) -> Action<'static, R> {
+        if self.ended {
+            return Action::None;
+        }
         self.timers.touch(now);
         let message = "binary messages are not understood; send JSON text";
         self.nonsense(now, ProtocolError::new(Code::InvalidMessage, message))
@@ -255,11 +262,17 @@ impl<R> Session<R> {
         self.ended
     }
 
+    /// The connection is to be closed: nothing that the client asked for and that is not done yet
+    /// is done any more. Its subscriptions last until [`end`](Self::end).
+    pub(crate) fn stop(&mut self) {
+        self.waiting = None;
+        self.ended = true;
+    }
+
     /// Ends the session: the handles of all its subscriptions, to be removed by the caller, with
     /// whose they were.
     pub(crate) fn end(&mut self) -> Vec<(R, Meta)> {
-        self.waiting = None;
-        self.ended = true;
+        self.stop();
         self.subscriptions.drain()
     }
 }

@@ -187,7 +187,7 @@ impl<R> Session<R> {
     /// to be removed.
     #[must_use]
     pub(crate) fn joined(&mut self, channel: &str, registration: R, start: Start) -> Option<R> {
-        match self.subscriptions.get_mut(channel) {
+        match self.subscriptions.get_mut(channel).filter(|_| !self.ended) {
             Some(subscription) => {
                 subscription.active = Some(Active { registration, start });
                 None

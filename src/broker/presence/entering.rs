@@ -29,7 +29,7 @@ impl Core {
                 None
             }
             Err(Refused::Fault) => {
-                connection.mailbox().close(CloseReason::StorageFault);
+                connection.close(CloseReason::StorageFault);
                 None
             }
         }

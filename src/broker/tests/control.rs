@@ -81,6 +81,49 @@ async fn a_subscription_that_is_ended_while_it_recovers_is_never_confirmed() {
     assert_eq!(place.counts(), (0, 0, 0));
 }
 
+/// The connection's task may have read more than it has looked at.
+#[tokio::test]
+async fn what_a_client_sent_has_no_effect_once_its_connection_was_ended() {
+    let place = Place::new().await;
+    let by_id = place.connect("jim");
+    assert!(place.broker.disconnect(by_id.id()));
+    let by_user = place.connect("jim");
+    assert_eq!(place.broker.disconnect_user("jim").await, 1);
+    let revoked = place.connect("jim");
+    let effect = place.broker.revoke_user("jim", Timestamp::MAX, None).await.unwrap();
+    assert_eq!(effect.disconnected, 1);
+    for connection in [by_id, by_user, revoked] {
+        let subscribe = r#"{"event":"hotsock.subscribe","channel":"c"}"#;
+        let action = connection.session().lock().handle_text(place.core.clock.now(), subscribe);
+        assert!(place.core.perform(&connection, action).is_none());
+        let (frames, closing) = connection.mailbox().drain();
+        assert_eq!((frames.len(), closing), (0, Some(CloseReason::Disconnected)));
+    }
+    assert_eq!(place.counts(), (3, 0, 0));
+}
+
+/// Whether the token was used is not known then, and so not what is to become of the subscribe.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_storage_fails_looks_at_nothing_more() {
+    let place = Place::new().await;
+    let connection = place.connect("jim");
+    place.storage.fail_tokens(true);
+    let once = Claims::subscribe().uid("jim").single_use("once");
+    let once = once.channel("d", ChannelClaims::new().subscribe(true));
+    let once = once.expires_in(Duration::from_secs(60)).sign(&place.key).unwrap();
+    let text = json!({"event": "hotsock.subscribe", "channel": "d", "data": {"token": once}});
+    let say = |text: &str| {
+        let action = connection.session().lock().handle_text(place.core.clock.now(), text);
+        place.core.perform(&connection, action)
+    };
+    say(&text.to_string()).unwrap().await;
+    place.storage.fail_tokens(false);
+    assert!(say(r#"{"event":"hotsock.subscribe","channel":"c"}"#).is_none());
+    let (frames, closing) = connection.mailbox().drain();
+    assert_eq!((frames.len(), closing), (0, Some(CloseReason::StorageFault)));
+    assert_eq!(place.counts(), (1, 0, 0));
+}
+
 #[tokio::test]
 async fn a_revocation_that_can_t_be_stored_is_not_made() {
     let place = Place::new().await;

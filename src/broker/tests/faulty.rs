@@ -40,6 +40,7 @@ pub(super) struct FaultyStorage {
     failing_reads: AtomicUsize,
     revocations_fail: AtomicBool,
     high_water_fails: AtomicBool,
+    tokens_fail: AtomicBool,
     durability: Mutex<Durability>,
     /// One permit for each sweep that may go on.
     sweep_gate: Semaphore,
@@ -61,6 +62,7 @@ impl Default for FaultyStorage {
             failing_reads: AtomicUsize::new(0),
             revocations_fail: AtomicBool::new(false),
             high_water_fails: AtomicBool::new(false),
+            tokens_fail: AtomicBool::new(false),
             durability: Mutex::new(Durability::Synced),
             sweep_gate: Semaphore::new(Semaphore::MAX_PERMITS),
             sweeping: AtomicBool::new(false),
@@ -109,6 +111,11 @@ impl FaultyStorage {
 
     pub(super) fn fail_high_water(&self) {
         self.high_water_fails.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody is told whether a token was used.
+    pub(super) fn fail_tokens(&self, fail: bool) {
+        self.tokens_fail.store(fail, Ordering::Relaxed);
     }
 
     pub(super) fn set_durability(&self, durability: Durability) {
@@ -224,6 +231,9 @@ impl Storage for FaultyStorage {
     }
 
     async fn spend_token(&self, token: TokenUse, now: Timestamp) -> Result<bool> {
+        if self.tokens_fail.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, "spend", "told to fail"));
+        }
         self.inner.spend_token(token, now).await
     }
 

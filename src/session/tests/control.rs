@@ -191,6 +191,38 @@ fn a_revoked_connect_token_closes_and_a_revoked_subscribe_token_unsubscribes() {
 }
 
 #[test]
+fn nothing_that_was_sent_before_a_connection_s_end_is_done_after_it() {
+    let mut client = jim();
+    client.subscribe("room");
+    client.revoke("connect");
+    assert!(client.session.has_ended());
+    let chat = json!({"event": "chat", "channel": "room"});
+    let update = json!({"event": "hotsock.umdUpdate", "data": {"token": "rubbish"}});
+    let ping = json!({"event": "hotsock.ping"});
+    for message in [chat, unsubscribe("room"), update, ping, json!({})] {
+        assert!(client.send(&message).is_empty(), "{message}");
+    }
+    assert!(matches!(client.session.handle_binary(client.now), Action::None));
+    assert!(client.published.is_empty());
+    assert_eq!(client.session.end().len(), 1, "what it was subscribed to lasts until its end");
+
+    let mut client = jim();
+    let Action::UseToken(_) = client.begin(&single_use()) else { panic!("not single use") };
+    client.revoke("connect");
+    assert!(matches!(client.session.token_used(true), Action::None));
+    assert!(client.subscribe_with("c", "rubbish").is_empty());
+
+    let mut client = jim();
+    let subscribe = json!({"event": "hotsock.subscribe", "channel": "c"});
+    let Action::Join(_) = client.begin(&subscribe) else { panic!("not granted") };
+    client.session.stop();
+    assert!(!client.session.awaits("c"));
+    assert_eq!(client.session.joined("c", 7, client.position), Some(7));
+    assert!(matches!(client.session.auto_subscribe("d"), Action::None));
+    assert!(client.session.end().is_empty());
+}
+
+#[test]
 fn a_revocation_is_told_of_whose_token_it_was_and_when_it_was_issued() {
     let mut client = Client::connect(&json!({"uid": "jim", "iat": 1_234.5}));
     client.session.revoke(|token| {
