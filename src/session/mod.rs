@@ -194,7 +194,7 @@ impl<R> Session<R> {
         fields: &Fields<'a>,
         channel: Option<Cow<'a, str>>,
     ) -> Result<Action<'a, R>, ProtocolError> {
-        let event = required_event(fields)?;
+        let event = required_event(fields).inspect_err(|_| self.count(now))?;
         let Some(command) = event.strip_prefix(names::RESERVED_PREFIX) else {
             self.admit(now)?;
             return self.publish(now, fields, event, channel).map(Action::Publish);

@@ -84,9 +84,17 @@ fn section_6_subscribes_over_the_rate_are_delayed_and_never_refused() {
 #[test]
 fn section_13_what_is_no_message_is_told_so_and_slows_its_sender() {
     let mut jim = paced(10, 1);
-    for (number, text) in (1..).zip(["rubbish", "[]", r#"{"channel": 1}"#]) {
+    let cases = [
+        ("rubbish", "INVALID_MESSAGE"),
+        ("[]", "INVALID_MESSAGE"),
+        (r#"{"channel": 1}"#, "INVALID_MESSAGE"),
+        (r#"{"event": 1}"#, "INVALID_MESSAGE"),
+        ("{}", "INVALID_EVENT_NAME"),
+        (r#"{"channel": "c"}"#, "INVALID_EVENT_NAME"),
+    ];
+    for (number, (text, code)) in (1..).zip(cases) {
         let said = jim.send_text(text);
-        assert_eq!(said[0]["error"]["code"], "INVALID_MESSAGE");
+        assert_eq!(said[0]["error"]["code"], code, "{text}");
         let pause = (number > 1).then(|| Duration::from_millis(100) * (number - 1));
         assert_eq!(jim.session.pause(jim.now), pause);
     }
