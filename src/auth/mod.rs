@@ -34,7 +34,7 @@ pub use key::{KeyError, VerifyingKey};
 pub use signing::SigningKey;
 
 pub(crate) use grants::{Decision, Grants, MessageGrants, ReactGrant, StorageGrants};
-pub(crate) use permissions::Permissions;
+pub(crate) use permissions::{Digest, Permissions};
 pub(crate) use revocations::{MAX_REVOCATIONS, Revocations};
 pub(crate) use token::{Scope, Token, TokenIdentity};
 pub(crate) use verifier::Verifier;

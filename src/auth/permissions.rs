@@ -7,9 +7,15 @@ use super::regex_cache::RegexCache;
 use crate::protocol::names;
 use crate::protocol::store::StoreFor;
 
+/// SHA-256 of a claim's text.
+pub(crate) type Digest = [u8; 32];
+
 /// What one token permits.
 #[derive(Debug, Default)]
 pub(crate) struct Permissions {
+    /// Of the claim that they were read from, zero where there was none: tells whether two are the
+    /// same.
+    pub(super) digest: Digest,
     pub(super) channels: Keyed<ChannelRules>,
     /// The places in `channels` of those that have an alias, in the aliases' order.
     by_alias: Box<[usize]>,
@@ -72,7 +78,17 @@ impl Permissions {
         let mut reader = Reader { regexes, keys_left: MAX_KEYS, regex_cost_left: MAX_REGEX_COST };
         let channels = reader.keyed(channels, Level::Channel, Reader::channel)?;
         let by_alias = by_alias(&channels)?;
-        Ok(Self { channels, by_alias })
+        Ok(Self { digest: Digest::default(), channels, by_alias })
+    }
+
+    /// The digest of the claim's text, which equal permissions share.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The channels that the token names.
+    pub(crate) fn exact_keys(&self) -> impl Iterator<Item = &str> {
+        self.channels.exact().map(|(key, _)| key)
     }
 
     /// Whether the token names exactly this channel.

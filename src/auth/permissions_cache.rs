@@ -1,6 +1,6 @@
 //! Permissions of tokens in force, shared by all tokens that say the same.
 
-use super::permissions::Permissions;
+use super::permissions::{Digest, Permissions};
 use super::reader::ClaimError;
 use super::regex_cache::RegexCache;
 use parking_lot::Mutex;
@@ -10,9 +10,6 @@ use std::sync::{Arc, Weak};
 /// How many different ones are known. At the bound those that no token in force has are forgotten,
 /// and where all are in force, further ones are not shared.
 const CAPACITY: usize = 1_000;
-
-/// SHA-256 of the claim's text.
-pub(super) type Digest = [u8; 32];
 
 #[derive(Debug, Default)]
 pub(super) struct PermissionsCache {
@@ -31,7 +28,9 @@ impl PermissionsCache {
         if let Some(known) = self.known.lock().get(&digest).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let permissions = Arc::new(read(&self.regexes)?);
+        let mut permissions = read(&self.regexes)?;
+        permissions.digest = digest;
+        let permissions = Arc::new(permissions);
         let mut known = self.known.lock();
         if known.len() >= CAPACITY {
             known.retain(|_, permissions| permissions.strong_count() > 0);

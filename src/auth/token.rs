@@ -1,7 +1,7 @@
 //! A verified token's claims (protocol section 3).
 
-use super::permissions::Permissions;
-use super::permissions_cache::{Digest, PermissionsCache};
+use super::permissions::{Digest, Permissions};
+use super::permissions_cache::PermissionsCache;
 use super::reader::{ClaimError, Object};
 use crate::protocol::event::Meta;
 use crate::protocol::names;
@@ -63,8 +63,6 @@ pub(crate) struct Token {
     /// Seconds.
     pub(crate) heartbeat_timeout: Option<u16>,
     pub(crate) permissions: Arc<Permissions>,
-    /// Tells whether two tokens' `channels` are the same text: its SHA-256, zero without any.
-    pub(crate) channels_digest: Digest,
     /// Which key verified the token.
     pub(crate) key: Arc<str>,
 }
@@ -98,9 +96,9 @@ impl Token {
         if single_use && jti.as_ref().is_none_or(String::is_empty) {
             return Err(ClaimError::at("singleUse", "needs the claim jti"));
         }
-        let channels_digest = channels_digest(claims.raw("channels"));
+        let digest = channels_digest(claims.raw("channels"));
         let permissions =
-            known.get_or_read(channels_digest, |regexes| match claims.object("channels")? {
+            known.get_or_read(digest, |regexes| match claims.object("channels")? {
                 Some(channels) => {
                     Permissions::parse(&channels, regexes).map_err(|error| error.within("channels"))
                 }
@@ -121,12 +119,12 @@ impl Token {
             keep_alive: claims.boolean("keepAlive")?.unwrap_or(false),
             heartbeat_timeout: heartbeat_timeout(claims)?,
             permissions,
-            channels_digest,
             key,
         })
     }
 }
 
+/// Zero without any `channels`.
 pub(super) fn channels_digest(text: Option<&str>) -> Digest {
     let mut bytes = [0; 32];
     if let Some(text) = text {

@@ -20,12 +20,7 @@ impl<R> Session<R> {
             return Cow::Borrowed(name);
         }
         let own = token.and_then(|token| token.resolve_alias(name));
-        let of_subscription = || {
-            self.subscriptions
-                .iter()
-                .find(|(_, found)| found.alias_is_own && found.alias.as_deref() == Some(name))
-                .map(|(channel, _)| &**channel)
-        };
+        let of_subscription = || self.subscriptions.by_own_alias(name).map(|channel| &**channel);
         let of_connection = || self.permissions.resolve_alias(name);
         Cow::Borrowed(own.or_else(of_subscription).or_else(of_connection).unwrap_or(name))
     }
@@ -34,9 +29,7 @@ impl<R> Session<R> {
         self.subscriptions.contains(name)
             || self.permissions.is_exact_key(name)
             || token.is_some_and(|token| token.is_exact_key(name))
-            || self.subscriptions.iter().any(|(_, subscription)| {
-                subscription.permissions.as_ref().is_some_and(|token| token.is_exact_key(name))
-            })
+            || self.subscriptions.has_exact_key(name)
     }
 
     /// The alias that a subscription to `channel` has, and whether it is the token's own.
@@ -49,12 +42,5 @@ impl<R> Session<R> {
             return (Some(alias.into()), true);
         }
         (self.permissions.alias_of(channel).map(Arc::from), false)
-    }
-
-    /// Whether another active subscription already goes by this alias.
-    pub(super) fn alias_is_taken(&self, alias: &str, channel: &str) -> bool {
-        self.subscriptions
-            .iter()
-            .any(|(other, found)| **other != *channel && found.alias.as_deref() == Some(alias))
     }
 }

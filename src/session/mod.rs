@@ -22,6 +22,7 @@ mod action;
 mod alias;
 mod control;
 mod history;
+mod index;
 mod info;
 mod pace;
 mod publish;
@@ -29,6 +30,7 @@ mod reaction;
 mod storage;
 mod subscribe;
 mod subscription;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -60,7 +62,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use subscribe::PendingSubscribe;
-use subscription::{GrantCache, Subscriptions};
+use subscription::GrantCache;
+use subscriptions::Subscriptions;
 use timers::Timers;
 
 /// A moment on both clocks: the wall clock, which claims are compared with and which may step,

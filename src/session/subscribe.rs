@@ -71,7 +71,6 @@ pub(super) struct Granted {
     pub(super) channel: Arc<str>,
     written: Box<str>,
     permissions: Option<Arc<Permissions>>,
-    digest: [u8; 32],
     token: Option<Box<TokenIdentity>>,
     pub(super) meta: Meta,
     counted: bool,
@@ -117,7 +116,7 @@ impl<R> Session<R> {
             return Ok(repeat);
         }
         if let Some(alias) = permissions.and_then(|token| token.alias_of(&channel))
-            && self.alias_is_taken(alias, &channel)
+            && self.subscriptions.has_alias(alias)
         {
             return Err(invalid_token("the token's alias is another subscription's already"));
         }
@@ -220,7 +219,6 @@ impl<R> Session<R> {
             channel: channel.into(),
             written: channel.into(),
             permissions: None,
-            digest: [0; 32],
             token: None,
             meta: self.meta.clone(),
             counted: !grants.omit_from_sub_count,
@@ -305,12 +303,8 @@ impl<R> Session<R> {
     /// A token's permissions, or another subscription's that are the same: one token for thousands
     /// of channels is kept once.
     fn shared_permissions(&self, token: &Token) -> Arc<Permissions> {
-        let mut same = self
-            .subscriptions
-            .iter()
-            .filter(|(_, found)| found.digest == token.channels_digest)
-            .filter_map(|(_, found)| found.permissions.as_ref());
-        Arc::clone(same.next().unwrap_or(&token.permissions))
+        let same = self.subscriptions.permissions_of(token.permissions.digest());
+        Arc::clone(same.unwrap_or(&token.permissions))
     }
 
     fn check_subscribe(
@@ -348,7 +342,6 @@ impl<R> Session<R> {
             channel: Arc::clone(channel),
             written: written.into(),
             permissions,
-            digest: token.map_or([0; 32], |token| token.channels_digest),
             token: token.map(|token| Box::new(token.identity())),
             meta,
             counted: !grants.omit_from_sub_count,
@@ -360,18 +353,8 @@ impl<R> Session<R> {
 
     /// Makes the subscription, not active yet, and asks for its registration.
     fn grant(&mut self, granted: Granted) -> Action<'static, R> {
-        let Granted {
-            channel,
-            written,
-            permissions,
-            digest,
-            token,
-            meta,
-            counted,
-            auto,
-            spend,
-            after,
-        } = granted;
+        let Granted { channel, written, permissions, token, meta, counted, auto, spend, after } =
+            granted;
         let (alias, alias_is_own) = self.alias_for(&channel, permissions.as_deref());
         let confirmation = Subscribed {
             channel: Arc::clone(&channel),
@@ -388,10 +371,10 @@ impl<R> Session<R> {
         let grants = GrantCache::default();
         let subscription = Subscription {
             permissions,
-            digest,
             token,
             alias,
             alias_is_own,
+            number: 0,
             meta,
             grants,
             is_stale: false,

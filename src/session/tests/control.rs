@@ -20,13 +20,13 @@ impl Client {
         (std::mem::take(&mut self.said), observers)
     }
 
-    fn end_subscription(&mut self, channel: &str) -> Option<Vec<Value>> {
+    pub(super) fn end_subscription(&mut self, channel: &str) -> Option<Vec<Value>> {
         let action = self.session.end_subscription(channel)?;
         self.perform(action);
         Some(std::mem::take(&mut self.said))
     }
 
-    fn revoke(&mut self, jti: &str) -> Vec<Value> {
+    pub(super) fn revoke(&mut self, jti: &str) -> Vec<Value> {
         let actions = self.session.revoke(|token| token.jti.as_deref() == Some(jti));
         actions.into_iter().for_each(|action| self.perform(action));
         std::mem::take(&mut self.said)

@@ -4,6 +4,7 @@ mod aliases;
 mod asking;
 mod control;
 mod lifetime;
+mod many;
 mod pace;
 mod publishing;
 mod reacting;

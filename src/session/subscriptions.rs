@@ -1,0 +1,154 @@
+//! What a connection is subscribed to.
+
+use super::index::Index;
+use super::subscription::Subscription;
+use crate::auth::{Digest, Permissions};
+use crate::protocol::event::Meta;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How many subscriptions are walked through where one is looked for by something else than its
+/// channel. Beyond that there is an index, which few connections need and pay for.
+const WALKED: usize = 16;
+
+/// All subscriptions of a connection, by the channels' real names. Their permissions and aliases
+/// stay as they are; only whether an alias is their own may change.
+#[derive(Debug)]
+pub(super) struct Subscriptions<R> {
+    /// In boxes, since even the smallest map has room for four.
+    by_channel: HashMap<Arc<str>, Box<Subscription<R>>>,
+    index: Option<Box<Index>>,
+    /// How many were ever made.
+    made: u32,
+}
+
+impl<R> Default for Subscriptions<R> {
+    fn default() -> Self {
+        Self { by_channel: HashMap::new(), index: None, made: 0 }
+    }
+}
+
+impl<R> Subscriptions<R> {
+    pub(super) fn len(&self) -> usize {
+        self.by_channel.len()
+    }
+
+    /// Whether there is one, registered or not.
+    pub(super) fn contains(&self, channel: &str) -> bool {
+        self.by_channel.contains_key(channel)
+    }
+
+    pub(super) fn active(&self, channel: &str) -> Option<(&Arc<str>, &Subscription<R>)> {
+        let (channel, found) = self.by_channel.get_key_value(channel)?;
+        found.active.is_some().then_some((channel, &**found))
+    }
+
+    pub(super) fn get_mut(&mut self, channel: &str) -> Option<&mut Subscription<R>> {
+        self.by_channel.get_mut(channel).map(|found| &mut **found)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription<R>)> {
+        self.by_channel.iter().map(|(channel, subscription)| (channel, &**subscription))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Subscription<R>)> {
+        self.by_channel.iter_mut().map(|(channel, subscription)| (channel, &mut **subscription))
+    }
+
+    pub(super) fn insert(&mut self, channel: Arc<str>, mut subscription: Subscription<R>) {
+        self.remove(&channel);
+        self.made = self.made.wrapping_add(1);
+        subscription.number = self.made;
+        if let Some(index) = &mut self.index {
+            index.insert(&channel, &subscription);
+        }
+        self.by_channel.insert(channel, Box::new(subscription));
+        if self.index.is_none() && self.len() > WALKED {
+            self.index = Some(Box::new(self.indexed()));
+        }
+    }
+
+    pub(super) fn remove(&mut self, channel: &str) -> Option<(Arc<str>, Subscription<R>)> {
+        let (channel, removed) = self.by_channel.remove_entry(channel)?;
+        // Well below where it was made, so that it is not made again and again.
+        if self.len() < WALKED / 2 {
+            self.index = None;
+        } else if let Some(index) = &mut self.index {
+            index.remove(&channel, &removed);
+        }
+        Some((channel, *removed))
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<(R, Meta)> {
+        self.index = None;
+        self.by_channel
+            .drain()
+            .filter_map(|(_, subscription)| {
+                let Subscription { active, meta, .. } = *subscription;
+                active.map(|active| (active.registration, meta))
+            })
+            .collect()
+    }
+
+    /// The channel of the oldest one that has this alias as its own.
+    pub(super) fn by_own_alias(&self, alias: &str) -> Option<&Arc<str>> {
+        match &self.index {
+            Some(index) => index.by_alias(alias).iter().find(|channel| {
+                self.by_channel.get(&***channel).is_some_and(|found| found.alias_is_own)
+            }),
+            None => {
+                let own = self.with_alias(alias).filter(|(_, found)| found.alias_is_own);
+                own.min_by_key(|(_, found)| found.number).map(|(channel, _)| channel)
+            }
+        }
+    }
+
+    /// Whether any has this alias, its own or not.
+    pub(super) fn has_alias(&self, alias: &str) -> bool {
+        match &self.index {
+            Some(index) => !index.by_alias(alias).is_empty(),
+            None => self.with_alias(alias).next().is_some(),
+        }
+    }
+
+    /// Whether any subscribe token names exactly this channel.
+    pub(super) fn has_exact_key(&self, channel: &str) -> bool {
+        match &self.index {
+            Some(index) => index.has_exact_key(channel),
+            None => self.permissions().any(|permissions| permissions.is_exact_key(channel)),
+        }
+    }
+
+    /// The permissions with this digest that a subscribe token has.
+    pub(super) fn permissions_of(&self, digest: &Digest) -> Option<&Arc<Permissions>> {
+        match &self.index {
+            Some(index) => index.permissions(digest),
+            None => self.permissions().find(|permissions| permissions.digest() == digest),
+        }
+    }
+
+    fn with_alias(&self, alias: &str) -> impl Iterator<Item = (&Arc<str>, &Subscription<R>)> {
+        self.iter().filter(move |(_, found)| found.alias.as_deref() == Some(alias))
+    }
+
+    fn permissions(&self) -> impl Iterator<Item = &Arc<Permissions>> {
+        self.iter().filter_map(|(_, found)| found.permissions.as_ref())
+    }
+
+    fn indexed(&self) -> Index {
+        let mut all: Vec<_> = self.iter().collect();
+        all.sort_by_key(|(_, subscription)| subscription.number);
+        let mut index = Index::default();
+        all.iter().for_each(|(channel, subscription)| index.insert(channel, subscription));
+        index
+    }
+
+    /// Answers without the index; `None` where there is none.
+    #[cfg(test)]
+    pub(super) fn walking<T>(&mut self, ask: impl FnOnce(&Self) -> T) -> Option<T> {
+        let index = self.index.take()?;
+        let answer = ask(self);
+        self.index = Some(index);
+        Some(answer)
+    }
+}
