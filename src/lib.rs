@@ -1,6 +1,7 @@
 //! A realtime broker to be put inside a server that already exists: channels, stored history and
-//! permissions over WebSockets. Browsers speak the protocol of Hotsock v1.13, so that clients
-//! written for it work when only their URLs change.
+//! permissions over WebSockets. Browsers speak the [protocol](wire_protocol) of Hotsock v1.13, so
+//! that clients written for it work when only their URLs change. Where these pages name a section
+//! of the protocol, it is one there.
 //!
 //! A host builds a [`Broker`], mounts its [`service`](Broker::service) on any hyper or axum
 //! server, issues tokens with [`Claims`], and publishes with [`Broker::publish`]:
@@ -101,7 +102,8 @@
 //! `hotsock.umdUpdate`, and `umdUpdate` over HTTP, set metadata to those of a token of the scope
 //! `umd` (protocol section 7.4). The token must have the claim `umd`; null says that there are to be
 //! none. Where a channel has no room for it, or a single-use token was used before, nothing is
-//! changed anywhere. An explicit `"umdUpdate":false` in the connection's own tokens denies it.
+//! changed anywhere. Where it is one subscription's metadata that is to change, an explicit
+//! `"umdUpdate":false` for the channel in the connection's own tokens denies it.
 //!
 //! # Channel storage
 //!
@@ -132,35 +134,16 @@
 //! compared when it is due.
 //!
 //! [`Broker::publish_batch`] and [`Broker::publish_to`] publish many. In `POST /publish` these are
-//! an array and the field `channels`, which no message of an array may have. Such an answer is an
-//! array in the same order, with status 202 where any message was accepted, else that of the first
-//! error. A body that is no array of 1 to 100, and a message for many channels that is itself at
-//! fault, are answered as a single message is.
+//! an array of up to 100 and the field `channels`, of up to 1,000 (protocol section 10).
 //!
 //! # Control
 //!
 //! A host sees and ends what is open: [`Broker::connections`], [`Broker::channels`],
 //! [`Broker::disconnect`], [`Broker::unsubscribe`], [`Broker::set_permissions`],
 //! [`Broker::revoke_token`], [`Broker::revoke_user`]; [`Broker::stats`] has the numbers. All but the
-//! last are there over HTTP too, with an API key:
+//! last are there over HTTP too, with an API key (protocol section 10.1).
 //!
-//! | request | answer |
-//! | --- | --- |
-//! | `GET /connections?uid=&after=&limit=` | `{"connections":[{"id":…,"uid":…,"umd":…,"connectedAt":…,"subscriptionsCount":n}],"next":…}` |
-//! | `DELETE /connections?uid=…` | `{"disconnected":n}` |
-//! | `GET /connections/{id}` | the same object with `"subscriptions":["channel",…]`, or 404 |
-//! | `DELETE /connections/{id}` | 204, or 404 |
-//! | `DELETE /connections/{id}/subscriptions/{channel}` | 204, or 404 |
-//! | `PUT /connections/{id}/permissions` with `{"channels":{…}}`, as in a token | 204, or 404 |
-//! | `GET /channels?prefix=&after=&limit=` | `{"channels":[{"name":…,"subscriptionsCount":n}],"next":…}` |
-//! | `DELETE /channels/{name}/subscriptions?uid=…` | `{"unsubscribed":n}` |
-//! | `POST /revocations` with `{"jti":…,"expiresAt":…}` or `{"uid":…,"issuedBefore":…,"expiresAt":…}` | `{"disconnected":n,"unsubscribed":n}` |
-//! | `GET /revocations?after=&limit=` | `{"revocations":[…],"next":…}` |
-//!
-//! Lists come in pages of 100, or `limit`, which is 1,000 at most; `next` is the `after` of the next
-//! page, and null on the last. Names in paths and queries are percent-encoded. Times in bodies are
-//! in Unix seconds, as in tokens; without `issuedBefore` it is now. An operator's disconnect has
-//! close code 4403, upon which `fanfare.js` stays away for a while.
+//! An operator's disconnect has close code 4403, upon which `fanfare.js` stays away for a while.
 //!
 //! # Events
 //!
@@ -192,7 +175,15 @@
 //!
 //! - `redb` (default): `RedbStorage`, the durable store to choose.
 //! - `sled`: `SledStorage`; read its documentation on durability first.
-//! - `tower` (default): `BrokerService` is a `tower_service::Service`, as axum needs it.
+//! - `tower` (default): `BrokerService` is a `tower_service::Service`, as axum needs it; under
+//!   hyper-util's `auto` server, which axum has too, it also makes deliveries to crowds cheaper.
+//!
+//! # What embedding costs
+//!
+//! Tokens are verified with `aws-lc-rs`, which needs a C compiler to be built. A broker runs on the
+//! tokio runtime that it is built on, whose timers must be on, and has two tasks of its own beside one
+//! for each connection. WebSockets are spoken over HTTP/1.1 alone, and cheapest over plain TCP;
+//! [`BrokerService`] says more.
 //!
 //! Backends of your own implement [`Storage`], re-exported with all that it needs as [`storage`].
 
@@ -230,6 +221,12 @@ pub use fanfare_storage_redb::{RedbBuilder, RedbStorage};
 pub use fanfare_storage_sled::{SledBuilder, SledStorage};
 pub use http::{Body, BrokerService, ResponseFuture};
 pub use protocol::error::Code;
+
+/// The protocol between clients, backends and the broker, with the numbers of sections by which
+/// other pages cite it.
+#[cfg(doc)]
+#[doc = include_str!("../docs/protocol.md")]
+pub mod wire_protocol {}
 
 /// The browser client, an ES module; the service has it at `/fanfare.js`.
 pub const CLIENT_MODULE: &str = include_str!("../client/fanfare.js");

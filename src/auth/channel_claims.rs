@@ -140,6 +140,21 @@ impl MessageClaims {
 
 /// Directives for the keys of a channel's storage under one key; see
 /// [`ChannelClaims::storage`].
+///
+/// ```
+/// use fanfare::{ChannelClaims, StorageClaims};
+/// use std::time::Duration;
+///
+/// // Everybody sees the score, and says for a minute at a time where their own cursor is.
+/// let player = ChannelClaims::new()
+///     .subscribe(true)
+///     .storage("score", StorageClaims::new().get(true).observe(true))
+///     .storage("cursor.*", StorageClaims::new().observe(true))
+///     .storage(
+///         "cursor.jim",
+///         StorageClaims::new().set_value(true).store_for(Duration::from_secs(60)),
+///     );
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "directives do nothing until they are part of a token"]
 pub struct StorageClaims(Map<String, Value>);

@@ -24,7 +24,24 @@ use tokio::sync::{Notify, Semaphore};
 /// How many connections may end at once: each takes some microseconds, and newcomers wait as long.
 const DEPARTURES_AT_ONCE: usize = 16;
 
-/// Describes a [`Broker`]: at least a key to verify tokens with and a storage.
+/// Describes a [`Broker`]: at least a key to verify tokens with and a storage. A setting that takes
+/// one value keeps the last that it was given. One out of range fails in [`build`](Self::build);
+/// where no range is named, any number will do.
+///
+/// # What is bounded without a setting
+///
+/// | what | bound |
+/// | --- | --- |
+/// | names, data, metadata and tokens | those of the protocol, section 2 |
+/// | the body of a request | 256 KiB to the client HTTP API, 4 MiB to the others |
+/// | messages in one body, channels of one message | 100, 1,000 |
+/// | a page of the client HTTP API | 100 messages or 1 MiB of their JSON; 100 values |
+/// | a page of [`Broker::history`] | 1,000 messages, or 4 MiB of them |
+/// | revocations in force | 100,000, about 200 bytes each |
+/// | permissions that equal tokens share, across connections | 1,000 different ones; further ones are kept by each connection |
+/// | regular expressions that tokens share | 1,000; further ones are compiled for each token |
+/// | the members of a presence channel | 102,400 bytes of JSON |
+/// | what a subscriber that comes back, or observes values, is told at a time | 64 KiB, or a quarter of [`max_queued_bytes`](Self::max_queued_bytes) |
 #[must_use = "a builder does nothing until it builds"]
 pub struct BrokerBuilder {
     keys: Vec<VerifyingKey>,
@@ -86,38 +103,45 @@ impl BrokerBuilder {
         }
     }
 
-    /// Adds a key that tokens may be signed with. Any number; several allow rotation.
+    /// Adds a key that tokens may be signed with: one at least, and any number, so that they can be
+    /// changed one after the other.
     pub fn verifying_key(mut self, key: VerifyingKey) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Adds a key that backends may use the server HTTP API with (protocol section 1). Without
-    /// any, those routes refuse everybody; [`Broker::publish`] needs none.
+    /// Adds a key that backends may use the server HTTP API with (protocol section 1): at least 16
+    /// printable ASCII characters, spaces only inside. Any number, so that they can be changed.
+    /// Without any, those routes refuse everybody; [`Broker::publish`] needs none.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_keys.push(key.into().into_boxed_str());
         self
     }
 
     /// Requires tokens to be for this audience; of several, one is enough.
+    ///
+    /// Without any, the claim `aud` is **not checked**: every token that one of the keys signed is
+    /// accepted, also one that is meant for another server. Where the same key signs for others,
+    /// set one.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// Requires tokens to come from this issuer.
+    /// Requires tokens to come from this issuer. Without it the claim `iss` is **not checked**.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// How far the clocks of this machine and of the issuers' may differ. None by default.
+    /// How far the clocks of this machine and of the issuers' may differ: so long after its `exp`
+    /// and before its `nbf` a token is accepted. None by default.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Where messages are kept.
+    /// Where messages are kept, with all else that is to survive. There is no default.
     pub fn storage(self, storage: impl Storage) -> Self {
         self.shared_storage(Arc::new(storage))
     }
@@ -128,22 +152,24 @@ impl BrokerBuilder {
         self
     }
 
-    /// Adds an origin, such as `https://example.org`, whose pages may use the client HTTP API.
-    /// Every origin may by default, since no request is authenticated by cookies.
+    /// Adds an origin whose pages may use the client HTTP API: a scheme and a host, with a port
+    /// where it is not the usual one, and without a path, as `https://example.org`. Every origin may
+    /// by default, since no request is authenticated by cookies.
     pub fn allowed_origin(mut self, origin: impl Into<String>) -> Self {
         self.allowed_origins.push(origin.into().into_boxed_str());
         self
     }
 
-    /// How long a connection may live before it is closed with code 1001; 2 hours by default,
-    /// `None` for ever (protocol section 5).
+    /// How long a connection may live before it is closed with code 1001: a second at least, 2 hours
+    /// by default, `None` for ever (protocol section 5).
     pub fn max_connection_age(mut self, age: Option<Duration>) -> Self {
         self.timers.max_age = age;
         self
     }
 
-    /// How long a connection may be silent in both directions before it is closed with code
-    /// 1001; 10 minutes by default (protocol section 5).
+    /// How long a connection may be silent in both directions before it is closed with code 1001:
+    /// a second at least, 10 minutes by default (protocol section 5). As long may a client take to
+    /// read what it is told while it subscribes, before it is closed as too slow.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timers.idle = timeout;
         self
@@ -157,7 +183,7 @@ impl BrokerBuilder {
     }
 
     /// How many messages one connection may send per second on average, and how many at once after a
-    /// rest; not limited by default. At most 1,000,000 each. Requests to the client HTTP API count
+    /// rest: 1 to 1,000,000 each, and not limited by default. Requests to the client HTTP API count
     /// too. What is over the limit is refused with `RATE_LIMITED` (protocol section 13), and the
     /// connection stays. Subscribes and unsubscribes are not refused but delayed, with all that
     /// comes after them, and so are messages that no command can be read from. `hotsock.ping`,
@@ -167,23 +193,24 @@ impl BrokerBuilder {
         self
     }
 
-    /// The largest message that a client may send, in bytes; 64 KiB by default. A larger one
-    /// closes its connection with code 1009 (protocol section 2).
+    /// The largest message that a client may send, in bytes: 1,024 at least, 64 KiB by default. A
+    /// larger one closes its connection with code 1009 (protocol section 2).
     pub fn max_inbound_message(mut self, bytes: usize) -> Self {
         self.max_inbound_message = bytes;
         self
     }
 
-    /// How many bytes may wait to be written to one connection; 1 MiB by default, at least 16 KiB.
-    /// As much again may be on its way to the socket. A connection that is slower than that is closed with code 4429, so that it comes back and reads what
-    /// it missed from the history.
+    /// How many bytes may wait to be written to one connection: 16 KiB at least, 1 MiB by default. As
+    /// much again may be on its way to the socket. A connection that is slower than that is closed
+    /// with code 4429, so that it comes back and reads what it missed from the history.
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.mailbox_budget = bytes;
         self
     }
 
-    /// How many bytes of messages may wait for storage in all; 64 MiB by default. Beyond that
-    /// publishers wait.
+    /// How many bytes of messages may wait for storage, or to be delivered, in all: 64 MiB by
+    /// default, and less than 4 GiB, which larger values mean. Beyond that publishers wait. A
+    /// message that is larger than all of it waits until nothing else does.
     pub fn max_unstored_bytes(mut self, bytes: usize) -> Self {
         self.waiting_budget = bytes;
         self
@@ -205,8 +232,8 @@ impl BrokerBuilder {
     }
 
     /// How many bytes of messages' JSON a subscribe with `after` recovers at most; 1 MiB by
-    /// default. That much may be in memory for each connection that recovers, beside what waits
-    /// to be written to it.
+    /// default. That much, and 256 KiB more, may be in memory for each connection that
+    /// recovers, beside what waits to be written to it.
     pub fn max_recovered_bytes(mut self, bytes: usize) -> Self {
         self.recovery.bytes = bytes;
         self
@@ -228,14 +255,14 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many reactions one user may have on one message; 20 by default.
+    /// How many reactions one user may have on one message; 20 by default. One more is refused.
     pub fn max_reactions_per_user(mut self, number: usize) -> Self {
         self.reactions.per_user = number;
         self
     }
 
-    /// How many events [`Broker::events`] keeps for a stream that is slow; 1,024 by default, at
-    /// most 65,536, and rounded up to a power of two. Streams share what is kept. An event holds
+    /// How many events [`Broker::events`] keeps for a stream that is slow: 1 to 65,536, rounded up
+    /// to a power of two; 1,024 by default. Streams share what is kept. An event holds
     /// some hundred bytes, and what it tells of: a message of up to 32 KiB, two values of a
     /// channel's storage, as large each, or the list of all members, of up to about 100 KiB. So
     /// 1,024 of them hold 100 MiB at the very most. Nothing is kept that all streams have read.
@@ -268,7 +295,8 @@ impl BrokerBuilder {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime. The broker's tasks run on it for as long as the broker does, and
+    /// need its timers: `#[tokio::main]` has them on, a runtime's own builder by `enable_time`.
     pub async fn build(self) -> Result<Broker, BuildError> {
         self.build_with(Arc::new(SystemClock::new())).await
     }

@@ -26,7 +26,8 @@ impl Broker {
     }
 
     /// Closes all connections of a user, as [`disconnect`](Self::disconnect) does, and returns how
-    /// many there were. It costs what it closes.
+    /// many there were. It costs what it closes. Where the future is dropped, some are closed and
+    /// others not.
     pub async fn disconnect_user(&self, uid: &str) -> usize {
         let mut closed = 0;
         for page in self.core.connections.pages(Some(uid)) {
@@ -52,7 +53,8 @@ impl Broker {
     }
 
     /// Ends the subscriptions to a channel of all connections of a user, as
-    /// [`unsubscribe`](Self::unsubscribe) does, and returns how many there were.
+    /// [`unsubscribe`](Self::unsubscribe) does, and returns how many there were. Where the future is
+    /// dropped, some have ended and others not.
     pub async fn unsubscribe_user(&self, uid: &str, channel: &str) -> usize {
         let mut ended = 0;
         for page in self.core.connections.pages(Some(uid)) {

@@ -104,6 +104,12 @@ use std::time::Duration;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Cancel safety
+///
+/// Futures of calls that only read may be dropped at any time. So may those of calls that change
+/// something, but what they are about may have happened, or happen still: it goes on by itself
+/// once it has its place in its channel's order or is on its way to the storage. Each says so.
 #[derive(Clone, Debug)]
 pub struct Broker {
     core: Arc<Core>,
@@ -142,12 +148,26 @@ impl Broker {
     /// storage that failed may have stored the message all the same, so that the history shows it;
     /// with a [`deduplication_id`](Message::deduplication_id) it can be sent again without being
     /// there twice.
+    ///
+    /// # Cancel safety
+    ///
+    /// Where the future is dropped, the message is published or it is not. It is once it has its
+    /// place, for which it waits only where
+    /// [`max_unstored_bytes`](BrokerBuilder::max_unstored_bytes) wait already. Here too a
+    /// [`deduplication_id`](Message::deduplication_id) makes it safe to try again.
     pub async fn publish(&self, message: Message) -> Result<Published, Error> {
         self.core.publish_for_host(message).await.map_err(Error::from)
     }
 
     /// Publishes many messages, which are stored together where they are to be stored, and tells
     /// in the same order what became of each. Those of one channel keep their order.
+    ///
+    /// # Cancel safety
+    ///
+    /// Where the future is dropped, each message is published or not as with
+    /// [`publish`](Self::publish): those that have their places are, and the rest is not.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # async fn example(broker: fanfare::Broker) {
@@ -172,14 +192,32 @@ impl Broker {
         published.into_iter().map(|result| result.map_err(Error::from)).collect()
     }
 
-    /// Publishes one message to many channels in place of its own, and tells in the same order
-    /// what became of each.
+    /// Publishes one message to many channels in place of its own, which is not looked at, and tells
+    /// in the same order what became of each.
+    ///
+    /// ```
+    /// # async fn example(broker: fanfare::Broker) -> Result<(), fanfare::Error> {
+    /// use fanfare::Message;
+    /// let rooms = ["room.1", "room.2"];
+    /// let message = Message::new("", "notice").data("the server restarts at noon");
+    /// for (room, result) in rooms.iter().zip(broker.publish_to(rooms, message).await?) {
+    ///     if let Err(error) = result {
+    ///         eprintln!("{room}: {error}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// Fails as [`publish`](Self::publish) does where the message itself is at fault, or the
     /// broker shuts down; nothing was published then. What fails on one channel is told in its
     /// place.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`publish_batch`](Self::publish_batch).
     pub async fn publish_to<S: AsRef<str>>(
         &self,
         channels: impl IntoIterator<Item = S>,
@@ -190,6 +228,41 @@ impl Broker {
     }
 
     /// A page of what is scheduled, by due time (protocol section 11).
+    ///
+    /// ```
+    /// use fanfare::{Algorithm, Broker, MemoryStorage, Message, VerifyingKey};
+    /// use fanfare::{ScheduleQuery, ScheduledAction, Timestamp};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = Broker::builder()
+    /// #     .verifying_key(VerifyingKey::hmac(Algorithm::HS256, &[0; 32])?)
+    /// #     .storage(MemoryStorage::new())
+    /// #     .build()
+    /// #     .await?;
+    /// let tomorrow = Timestamp::now() + Duration::from_secs(24 * 60 * 60);
+    /// broker.publish(Message::new("news", "reminder").schedule_at(tomorrow)).await?;
+    ///
+    /// // Page by page, cancels all reminders.
+    /// let mut query = ScheduleQuery { limit: 1_000, ..Default::default() };
+    /// loop {
+    ///     let page = broker.schedules(query).await?;
+    ///     for schedule in &page.schedules {
+    ///         if let ScheduledAction::Publish { event, .. } = &schedule.action
+    ///             && event == "reminder"
+    ///         {
+    ///             assert!(broker.cancel_schedule(schedule.id).await?);
+    ///         }
+    ///     }
+    ///     query.after = page.schedules.last().map(|last| (last.due, last.id));
+    ///     if !page.more {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -203,12 +276,36 @@ impl Broker {
     /// # Errors
     ///
     /// Fails where the storage does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Where the future is dropped, it may be cancelled or not; asking again tells.
     pub async fn cancel_schedule(&self, id: MessageId) -> Result<bool, Error> {
         self.core.cancel_schedule(id).await.map_err(Error::storage)
     }
 
     /// Gives a reaction to a stored message in the name of a user, without permission checks
     /// (protocol sections 7.2 and 10), and returns whether the user had not given it before.
+    ///
+    /// ```
+    /// use fanfare::{Algorithm, Broker, MemoryStorage, Message, Reaction, VerifyingKey};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = Broker::builder()
+    /// #     .verifying_key(VerifyingKey::hmac(Algorithm::HS256, &[0; 32])?)
+    /// #     .storage(MemoryStorage::new())
+    /// #     .build()
+    /// #     .await?;
+    /// let headline = broker.publish(Message::new("news", "headline").store_forever()).await?.id();
+    /// assert!(broker.add_reaction("news", headline, Reaction::new("👍", "jim")).await?);
+    /// for reaction in broker.reactions("news", headline).await? {
+    ///     println!("{} of {}", reaction.reaction, reaction.uid);
+    /// }
+    /// assert!(broker.remove_reaction("news", headline, Reaction::new("👍", "jim")).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -217,6 +314,11 @@ impl Broker {
     /// [`max_reactions_per_user`](BrokerBuilder::max_reactions_per_user); see
     /// [`Error::is_limit_reached`]), the storage fails, or
     /// the broker shuts down.
+    ///
+    /// # Cancel safety
+    ///
+    /// Where the future is dropped, the reaction is given or it is not; to give it again changes
+    /// nothing where it is.
     pub async fn add_reaction(
         &self,
         channel: &str,
@@ -233,6 +335,10 @@ impl Broker {
     /// # Errors
     ///
     /// As [`add_reaction`](Self::add_reaction), but for the limits.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`add_reaction`](Self::add_reaction).
     pub async fn remove_reaction(
         &self,
         channel: &str,
@@ -263,7 +369,28 @@ impl Broker {
         self.core.reactions(channel, message).await.map_err(Error::from)
     }
 
-    /// A page of a channel's stored messages that have not expired.
+    /// A page of a channel's stored messages that have not expired: up to the query's limit, or up to
+    /// 4 MiB of them.
+    ///
+    /// ```
+    /// # async fn example(broker: fanfare::Broker) -> Result<(), fanfare::Error> {
+    /// use fanfare::HistoryQuery;
+    ///
+    /// let mut query = HistoryQuery { limit: 1_000, ..Default::default() };
+    /// loop {
+    ///     let page = broker.history("news", query).await?;
+    ///     for message in &page.messages {
+    ///         println!("{} {:?}", message.event, message.data);
+    ///     }
+    ///     // In descending order it would be `before`.
+    ///     query.after = page.messages.last().map(|last| last.id);
+    ///     if !page.more {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -303,6 +430,11 @@ impl Broker {
     /// have ([`BrokerBuilder::max_storage_keys`]; see [`Error::is_limit_reached`]). No observer was
     /// told anything then. A storage that failed may have set the value all the same; it can be set
     /// again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Where the future is dropped, the value is set or it is not, as with
+    /// [`publish`](Self::publish); it can be set again.
     pub async fn set_entry(&self, update: EntryUpdate) -> Result<EntryUpdated, Error> {
         self.core.update_entry(update).await.map_err(Error::from)
     }

@@ -48,6 +48,11 @@ impl Broker {
     /// ([`is_storage_unavailable`](Error::is_storage_unavailable)) or 100,000 revocations are in
     /// force ([`is_limit_reached`](Error::is_limit_reached)). Nothing was revoked then, but a storage
     /// that failed may have noted it all the same, so that it is in force after a restart.
+    ///
+    /// # Cancel safety
+    ///
+    /// What has begun is whole: where the future is dropped after it was polled, the revocation is
+    /// made all the same.
     pub async fn revoke_token(
         &self,
         jti: &str,
@@ -68,7 +73,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// As [`revoke_token`](Self::revoke_token).
+    /// As [`revoke_token`](Self::revoke_token), whose cancel safety it has too.
     pub async fn revoke_user(
         &self,
         uid: &str,

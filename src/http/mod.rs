@@ -36,7 +36,66 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Paths are taken as they come, relative to the mount: frameworks that nest services strip the
 /// prefix, and [`nested_at`](Self::nested_at) does so on a bare server.
 ///
+/// | route | for | protocol section |
+/// | --- | --- | --- |
+/// | `GET /v1` | clients, who open WebSockets with a token | [5](crate::wire_protocol) |
+/// | `POST /connection/{operation}` | clients, with their connection's id and secret: `listMessages`, `listReactions`, `publishMessage`, `channelStorageGet`, `channelStorageSet`, `channelStorageList`, `getChannelInfo`, `umdUpdate` | 9 |
+/// | `GET /fanfare.js` | browsers: [`CLIENT_MODULE`](crate::CLIENT_MODULE) | |
+/// | `POST /publish` | backends | 10 |
+/// | `GET /channels/{name}`, `GET /channels/{name}/storage` | backends | 10 |
+/// | `DELETE /schedules/{id}` | backends | 11 |
+/// | `GET` and `DELETE /connections`, `GET` and `DELETE /connections/{id}`, `DELETE /connections/{id}/subscriptions/{channel}`, `PUT /connections/{id}/permissions` | operators | 10.1 |
+/// | `GET /channels`, `DELETE /channels/{name}/subscriptions` | operators | 10.1 |
+/// | `GET` and `POST /revocations` | operators | 10.1 |
+///
+/// Those for backends and operators need an [API key](crate::BrokerBuilder::api_key), and refuse
+/// everybody where there is none. A path that is none of these is answered with 404, and another
+/// method with 405.
+///
 /// The tasks of upgraded connections are spawned on the tokio runtime that serves the request.
+///
+/// # Examples
+///
+/// Beside what else a bare hyper server does, with [`nested_at`](Self::nested_at):
+///
+/// ```
+/// use fanfare::{Body, Broker};
+/// use hyper::body::Incoming;
+/// use hyper::server::conn::http1;
+/// use hyper::service::{Service, service_fn};
+/// use hyper::{Request, Response};
+/// use hyper_util::rt::TokioIo;
+///
+/// async fn serve(broker: &Broker, stream: tokio::net::TcpStream) -> Result<(), hyper::Error> {
+///     let realtime = broker.service().nested_at("/realtime");
+///     let service = service_fn(move |request: Request<Incoming>| {
+///         let realtime = realtime.clone();
+///         async move {
+///             match request.uri().path() {
+///                 "/" => Ok(Response::new(Body::default())),
+///                 _ => realtime.call(request).await,
+///             }
+///         }
+///     });
+///     // Without `with_upgrades` no WebSocket opens.
+///     http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await
+/// }
+/// ```
+///
+/// # Where it is mounted, and what that costs
+///
+/// WebSockets are spoken over HTTP/1.1 alone. A server may speak HTTP/2 too, over which all other
+/// routes work; browsers open their WebSockets over HTTP/1.1 then, unless the server says that it
+/// knows extended CONNECT (RFC 8441): leave hyper's `enable_connect_protocol` off over TLS.
+///
+/// Where hyper serves a [`TokioIo`] of a [`TcpStream`], the broker takes the socket back from it, and
+/// whoever publishes to a crowd writes to each socket at once, without waking a task for each. Under
+/// hyper-util's `auto` server, which is that of `axum::serve`, this needs the feature `tower`. With
+/// any other stream, as with TLS, all works too, but each connection's task does its own writing,
+/// which takes more processor time.
+///
+/// [`TokioIo`]: https://docs.rs/hyper-util/0.1/hyper_util/rt/struct.TokioIo.html
+/// [`TcpStream`]: https://docs.rs/tokio/1/tokio/net/struct.TcpStream.html
 #[derive(Clone, Debug)]
 pub struct BrokerService {
     core: Arc<Core>,

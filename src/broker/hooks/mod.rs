@@ -45,6 +45,10 @@ use std::time::Duration;
 /// about, nor are reactions and changes of metadata. Of what is scheduled a hook is asked when it
 /// is accepted, and not again when it is due.
 ///
+/// # Examples
+///
+/// What is said, and how long it is kept:
+///
 /// ```
 /// use fanfare::{Code, Hooks, Publishing, Veto, async_trait};
 ///
@@ -62,6 +66,45 @@ use std::time::Duration;
 ///         }
 ///         Ok(())
 ///     }
+/// }
+/// ```
+///
+/// Who comes, and what others see of them:
+///
+/// ```
+/// use fanfare::{Code, Connecting, Error, Hooks, Subscribing, Veto, async_trait};
+///
+/// /// What the host's own middleware found out, and put into the extensions of the request.
+/// #[derive(Clone)]
+/// struct LoggedIn(String);
+///
+/// #[derive(Debug)]
+/// struct Members(Vec<String>);
+///
+/// #[async_trait]
+/// impl Hooks for Members {
+///     async fn connect(&self, connecting: &mut Connecting) -> Result<(), Veto> {
+///         if let Some(LoggedIn(user)) = connecting.request().extensions.get().cloned() {
+///             connecting.set_uid(Some(&user)).map_err(refused)?;
+///         }
+///         match connecting.uid() {
+///             Some(uid) if self.0.iter().any(|member| member == uid) => Ok(()),
+///             _ => Err(Veto::new(Code::Custom("NOT_A_MEMBER"), "please become a member first")),
+///         }
+///     }
+///
+///     async fn subscribe(&self, subscribing: &mut Subscribing) -> Result<(), Veto> {
+///         if subscribing.channel().starts_with("presence.anonymous.") {
+///             let mask = format!("guest-{}", &subscribing.connection_id()[..6]);
+///             subscribing.set_uid(Some(&mask)).map_err(refused)?;
+///             subscribing.set_umd(&serde_json::json!(null)).map_err(refused)?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// fn refused(error: Error) -> Veto {
+///     Veto::new(error.code(), error.to_string())
 /// }
 /// ```
 #[async_trait]
