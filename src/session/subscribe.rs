@@ -11,8 +11,18 @@ use crate::protocol::names;
 use fanfare_storage::{MessageId, TokenUse};
 use std::sync::Arc;
 
-/// A subscribe that waits for somebody's word: whether its single-use token was used before, then
-/// whether the host vetoes it, then whether the token is used up by it.
+/// A subscribe that waits for somebody's word. Whoever has to be asked is asked in this order, each
+/// once, and what is still to be asked is in the fields, which [`Session::proceed`] empties:
+///
+/// 1. `look_at`: whether its single-use token was used before, since that is what a client is told
+///    first (section 6). Also where the verdict is an error by now, which is told only of a token
+///    that is fresh. Left out where the next to be asked is `spend`, which tells it too.
+/// 2. `ask_host`: whether the host vetoes it. Only of what is granted.
+/// 3. `spend`: the token is used up, which is last, since what is refused must not use it up (section
+///    3). Only of what is granted, and not on presence channels: there it is [`Granted::spend`], and
+///    is used up when the channel is joined, once there is room among the members.
+///
+/// In between the host may [refuse](Self::refuse) it, or its user's metadata may change.
 #[derive(Debug)]
 pub(super) struct PendingSubscribe {
     written: Box<str>,
@@ -75,6 +85,7 @@ pub(super) struct Granted {
     pub(super) meta: Meta,
     counted: bool,
     auto: bool,
+    /// A single-use token that is used up when the channel is joined.
     spend: Option<TokenUse>,
     /// The last message that the client knows, where it asked for what came after.
     after: Option<MessageId>,

@@ -34,8 +34,16 @@ struct Machine {
     context: WebSocketContext,
     /// Bytes that it was given.
     read: u64,
-    /// Bytes that the messages so far took at least, so that nothing is under way where it is all
-    /// that was read. A message in fragments takes more than that, and its machine is kept.
+    /// Bytes that the messages so far took at least: each what it takes in one frame
+    /// ([`frame_size`]). So where this is all that was read, nothing is under way, and the machine
+    /// has nothing that must not be forgotten.
+    ///
+    /// It is never more than they took. A frame can't be shorter, and fragments have a header and a
+    /// mask each. Two of up to 65,535 and 125 bytes, and more than 65,535 together, take exactly
+    /// what one frame would: 4 + 4 and 2 + 4 bytes beside their payload, against 10 + 4. All others
+    /// take more. Between fragments those before are read and not counted, so that the machine is
+    /// kept. Where this is less than the messages took, for fragments or for lengths that are
+    /// written longer than they need be, it is kept too, which costs its memory and nothing else.
     used: u64,
 }
 
@@ -285,6 +293,22 @@ mod tests {
         for piece in [1, 3, usize::MAX] {
             let (read, _) = read(&sent.concat(), piece);
             assert_eq!(read, ["Control", "ab", "c"]);
+        }
+    }
+
+    #[test]
+    fn fragments_that_take_no_more_than_one_frame_leave_nothing_behind() {
+        for sizes in [(65_535, 1), (65_535, 125), (125, 65_535), (65_411, 125)] {
+            let fragments =
+                [frame(0x01, &vec![b'x'; sizes.0]), frame(0x80, &vec![b'x'; sizes.1])].concat();
+            let text = "x".repeat(sizes.0 + sizes.1);
+            assert_eq!(fragments.len(), frame(0x81, text.as_bytes()).len());
+            let sent = [&*fragments, &frame(0x81, b"next"), &fragments].concat();
+            for piece in [7, 1_000, fragments.len(), fragments.len() + 3, usize::MAX] {
+                let (read, is_gone) = read(&sent, piece);
+                assert!(read == [&*text, "next", &text], "{sizes:?} in pieces of {piece}");
+                assert!(is_gone, "{sizes:?} in pieces of {piece}");
+            }
         }
     }
 
