@@ -229,7 +229,24 @@ pub use protocol::error::Code;
 pub mod wire_protocol {}
 
 /// The browser client, an ES module; the service has it at `/fanfare.js`.
-pub const CLIENT_MODULE: &str = include_str!("../client/fanfare.js");
+// One file of its parts, so that a browser needs one request and never meets two versions.
+pub const CLIENT_MODULE: &str = concat!(
+    include_str!("../client/fanfare/errors.js"),
+    "\n",
+    include_str!("../client/fanfare/client.js"),
+    "\n",
+    include_str!("../client/fanfare/subscriptions.js"),
+    "\n",
+    include_str!("../client/fanfare/position.js"),
+    "\n",
+    include_str!("../client/fanfare/link.js"),
+    "\n",
+    include_str!("../client/fanfare/channel.js"),
+    "\n",
+    include_str!("../client/fanfare/binding.js"),
+    "\n",
+    include_str!("../client/fanfare/helpers.js"),
+);
 
 /// Runs the examples of the page that readers see first.
 #[cfg(all(doctest, feature = "redb", feature = "tower"))]
