@@ -75,6 +75,7 @@ fn the_pages_come_with_their_types_and_a_strict_policy() {
         ("/", "text/html; charset=utf-8"),
         ("/base.css", "text/css; charset=utf-8"),
         ("/chat.css", "text/css; charset=utf-8"),
+        ("/messages.css", "text/css; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
         ("/conversation.js", "text/javascript; charset=utf-8"),
         ("/reactions.js", "text/javascript; charset=utf-8"),
