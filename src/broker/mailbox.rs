@@ -15,7 +15,7 @@ use super::outgoing::Audience;
 use super::relief::{Pressure, pressure};
 use super::subscribers::{Delivery, Phase, Registration};
 use crate::protocol::frame::Frame;
-use crate::session::{CloseReason, Now};
+use crate::session::CloseReason;
 use direct::Direct;
 use fanfare_storage::MessageId;
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -32,6 +33,11 @@ pub(crate) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct State {
+    direct: Direct,
+    /// When something was last written directly, on the steady clock.
+    last_sent: Option<Duration>,
+    /// What came while the socket was lent has to be looked at when it is returned.
+    is_wanted: bool,
     queue: FrameQueue,
     /// What came for a registration that is held. A connection has one of these at most, since
     /// its commands wait for each other.
@@ -39,8 +45,8 @@ struct State {
     /// Of `queue` and `gathered`.
     bytes: usize,
     /// The answer to the client's last ping; an earlier one that was not sent yet need not be
-    /// (RFC 6455 section 5.5.3).
-    pong: Option<Frame>,
+    /// (RFC 6455 section 5.5.3). In a box, since it is seldom there.
+    pong: Option<Box<Frame>>,
     /// Set once; nothing is queued from then on.
     closing: Option<CloseReason>,
     /// What was dropped when it went over budget.
@@ -48,13 +54,8 @@ struct State {
     /// The connection is to end without a word more.
     cut_off: bool,
     waker: Option<Waker>,
-    /// The task wanted the socket back while somebody was writing to it.
-    awaits_socket: bool,
     /// Of who waits for the queue to be taken; see [`Mailbox::emptied`].
     replaying: Option<Waker>,
-    direct: Direct,
-    /// When something was last written directly.
-    last_sent: Option<Now>,
     /// Of those who wait for the queue to be taken.
     pressure: Vec<Pressure>,
 }
@@ -116,7 +117,7 @@ impl Mailbox {
         let mut waker = None;
         if state.closing.is_none() {
             state.queue.push(frame);
-            waker = state.waker.take();
+            waker = state.summon();
         }
         drop(state);
         wake(waker);
@@ -143,14 +144,12 @@ impl Mailbox {
             return;
         }
         registration.set_phase(Phase::Live);
+        let mut waker = None;
         for gathered in state.take_gathered() {
             if wanted(&gathered) {
-                // The task is woken once, below.
-                let waker = state.push(gathered.frame, self.budget);
-                state.waker = waker.or(state.waker.take());
+                waker = state.push(gathered.frame, self.budget).or(waker);
             }
         }
-        let waker = if state.queue.is_empty() { None } else { state.waker.take() };
         drop(state);
         wake(waker);
     }
@@ -191,7 +190,7 @@ impl Mailbox {
             state.bytes += cost;
             state.queue.push(frame);
         }
-        let waker = state.waker.take();
+        let waker = state.summon();
         drop(state);
         wake(waker);
     }
@@ -199,8 +198,8 @@ impl Mailbox {
     /// Queues the answer to a ping, in the place of one that still waits.
     pub(crate) fn pong(&self, frame: Frame) {
         let mut state = self.state.lock();
-        state.pong = Some(frame);
-        let waker = state.waker.take();
+        state.pong = Some(Box::new(frame));
+        let waker = state.summon();
         drop(state);
         wake(waker);
     }
@@ -209,7 +208,7 @@ impl Mailbox {
     pub(crate) fn cut_off(&self) {
         let mut state = self.state.lock();
         state.cut_off = true;
-        let waker = state.waker.take();
+        let waker = state.summon();
         drop(state);
         wake(waker);
     }
@@ -236,7 +235,7 @@ impl Mailbox {
         if is_first {
             state.closing = Some(reason);
         }
-        let waker = state.waker.take();
+        let waker = state.summon();
         drop(state);
         wake(waker);
         is_first
@@ -329,7 +328,7 @@ impl State {
         self.gathered = Vec::new();
         self.pressure = Vec::new();
         self.bytes = 0;
-        self.waker.take()
+        self.summon()
     }
 
     fn push(&mut self, frame: Frame, budget: usize) -> Option<Waker> {
@@ -342,7 +341,7 @@ impl State {
         }
         self.bytes += cost;
         self.queue.push(frame);
-        self.waker.take()
+        self.summon()
     }
 }
 

@@ -323,7 +323,7 @@ impl Driver {
         {
             let mut session = connection.session().lock();
             session.touch(self.last_sent);
-            sent_by_others.into_iter().for_each(|at| session.touch(at));
+            sent_by_others.into_iter().for_each(|steady| session.touch(Now { steady, ..now }));
         }
         loop {
             let due = connection.session().lock().handle_timeout(now);

@@ -4,14 +4,24 @@
 //! a crowd writes to the socket at once, without waking the task: that is most of what a delivery
 //! can save. The bytes never wait for each other: at any time one of them alone writes, and what
 //! comes meanwhile is queued. Nobody writes under the lock.
+//!
+//! | the socket is | who writes | when something comes that only the task can deal with |
+//! | --- | --- | --- |
+//! | [withheld](Direct::Withheld) | the task | it is queued, and the task woken |
+//! | [free](Direct::Free): nothing waits, nor has the task anything left to write | nobody | the socket is withheld, and the task woken |
+//! | [lent](Direct::Lent) | whoever took it out | it is queued; the socket is withheld, and the task woken, when it is returned |
+//!
+//! The task alone makes it free, in [`Mailbox::take`]; whoever delivers takes it out and returns it,
+//! in [`Mailbox::deliver_burst`]; all that comes goes through [`State::summon`].
 
 use super::{Mailbox, OVERHEAD, State, wake};
 use crate::broker::burst::Burst;
 use crate::broker::frame_queue::FrameQueue;
 use crate::broker::subscribers::{Phase, Registration};
-use crate::session::{CloseReason, Now};
+use crate::session::CloseReason;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// The socket, for those who deliver.
@@ -20,7 +30,7 @@ pub(super) enum Direct {
     /// Not theirs: the connection's task has something to write, or does all the writing.
     #[default]
     Withheld,
-    /// Whoever has something to write may take it out, where nothing else waits.
+    /// Nothing waits; whoever has something to write may take it out.
     Free(Arc<TcpStream>),
     /// Somebody has taken it out, and writes.
     Lent,
@@ -54,13 +64,13 @@ impl Mailbox {
         if into.is_empty() || state.closing.is_some() {
             into.append(&mut state.queue);
             if let Some(pong) = state.pong.take() {
-                into.push(pong);
+                into.push(*pong);
             }
             state.bytes = state.gathered_bytes();
             state.pressure = Vec::new();
         }
         match (&state.direct, socket) {
-            (Direct::Withheld, Some(socket)) if into.is_empty() && state.closing.is_none() => {
+            (Direct::Withheld, Some(socket)) if into.is_empty() && !state.is_ending() => {
                 state.direct = Direct::Free(Arc::clone(socket));
             }
             (Direct::Free(_), _) if !into.is_empty() => state.direct = Direct::Withheld,
@@ -79,7 +89,7 @@ impl Mailbox {
         let mut state = self.state.lock();
         if matches!(state.direct, Direct::Lent) {
             state.wake_later(context);
-            state.awaits_socket = true;
+            state.is_wanted = true;
             return false;
         }
         state.direct = Direct::Withheld;
@@ -95,8 +105,9 @@ impl Mailbox {
         self.state.lock().direct = Direct::Withheld;
     }
 
-    /// When something was last written to the socket by others than the connection's task.
-    pub(crate) fn last_sent(&self) -> Option<Now> {
+    /// When something was last written to the socket by others than the connection's task, on the
+    /// steady clock.
+    pub(crate) fn last_sent(&self) -> Option<Duration> {
         self.state.lock().last_sent
     }
 
@@ -132,16 +143,19 @@ impl Mailbox {
             return;
         }
         if written > 0 {
-            state.last_sent = Some(burst.at());
+            state.last_sent = Some(burst.at().steady);
         }
-        if written == burst.bytes().len() {
+        let is_wanted = std::mem::take(&mut state.is_wanted);
+        let is_written = written == burst.bytes().len();
+        if is_written && !is_wanted {
             state.direct = Direct::Free(socket);
-        } else {
-            state.direct = Direct::Withheld;
+            return;
+        }
+        state.direct = Direct::Withheld;
+        if !is_written {
             state.queue_rest(burst, written, self.budget);
         }
-        let is_wanted = std::mem::take(&mut state.awaits_socket) || state.has_work();
-        let waker = is_wanted.then(|| state.waker.take()).flatten();
+        let waker = state.waker.take();
         drop(state);
         wake(waker);
     }
@@ -173,18 +187,32 @@ impl State {
 
     /// Takes the socket out, where nothing waits that would have to be written before.
     fn lend_socket(&mut self) -> Option<Arc<TcpStream>> {
-        if self.has_work() || !matches!(self.direct, Direct::Free(_)) {
-            return None;
-        }
         match std::mem::replace(&mut self.direct, Direct::Lent) {
             Direct::Free(socket) => Some(socket),
-            Direct::Withheld | Direct::Lent => None,
+            other => {
+                self.direct = other;
+                None
+            }
         }
     }
 
-    /// Whether there is something for the connection's task to do.
-    fn has_work(&self) -> bool {
-        !self.queue.is_empty() || self.pong.is_some() || self.closing.is_some() || self.cut_off
+    /// Sees to it that the connection's task deals with what has come, and nobody writes before it
+    /// does. Returns whom to wake for that, after the lock.
+    pub(super) fn summon(&mut self) -> Option<Waker> {
+        match self.direct {
+            Direct::Lent => {
+                self.is_wanted = true;
+                return None;
+            }
+            Direct::Free(_) => self.direct = Direct::Withheld,
+            Direct::Withheld => {}
+        }
+        self.waker.take()
+    }
+
+    /// Whether the connection is to be closed or to end.
+    fn is_ending(&self) -> bool {
+        self.closing.is_some() || self.cut_off
     }
 
     /// Queues what could not be written, before all that came in the meantime.
@@ -207,6 +235,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Now;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Wake, Waker};
     use tokio::net::TcpListener;
@@ -229,8 +258,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&count));
         let context = Context::from_waker(&waker);
         let mut frames = FrameQueue::default();
-        let now =
-            Now { wall: fanfare_storage::Timestamp::EPOCH, steady: std::time::Duration::ZERO };
+        let now = Now { wall: fanfare_storage::Timestamp::EPOCH, steady: Duration::ZERO };
         let burst = Burst::new(Vec::new(), now);
         let lend = || mailbox.state.lock().lend_socket().unwrap();
 
