@@ -83,7 +83,8 @@
 //! What is recovered includes the client's own messages, whatever `echo` says. Channels that a
 //! token subscribes to by `autoSubscribe` are not recovered, since no subscribe is sent for them.
 //! While storage can't be read a subscribe waits, and where that goes on for long, the connection
-//! is closed with code 1013.
+//! is closed with code 1013. Where many come back at once, what they are told has a bound in memory,
+//! [`max_replay_bytes`](BrokerBuilder::max_replay_bytes), and they wait for each other.
 //!
 //! # Presence and metadata
 //!

@@ -74,7 +74,7 @@ impl Core {
             shown = all;
         }
         if let Some(missed) = missed {
-            self.replay(&registration, missed).await;
+            self.recover(&registration, &channel, missed).await;
         }
         connection.mailbox().release(&registration, |gathered| shown.lacks(gathered));
         if umd != told {

@@ -10,6 +10,7 @@ use super::hub::Hub;
 use super::metered::{MeteredStorage, StorageUse};
 use super::reaction::ReactionLimits;
 use super::recovery::{Recoveries, RecoveryLimits};
+use super::replay::ReplayRoom;
 use super::schedule::{self, Bookings};
 use super::{Broker, keep};
 use crate::auth::{Verifier, VerifyingKey};
@@ -58,6 +59,7 @@ pub struct BrokerBuilder {
     mailbox_budget: usize,
     waiting_budget: usize,
     recovery: RecoveryLimits,
+    replay_budget: usize,
     hooks: Option<Box<dyn Hooks>>,
     hook_timeout: Duration,
     presence_grace: Duration,
@@ -92,6 +94,7 @@ impl BrokerBuilder {
             mailbox_budget: 1 << 20,
             waiting_budget: 64 << 20,
             recovery: RecoveryLimits::default(),
+            replay_budget: 64 << 20,
             hooks: None,
             hook_timeout: Duration::from_secs(3),
             presence_grace: Duration::ZERO,
@@ -232,10 +235,19 @@ impl BrokerBuilder {
     }
 
     /// How many bytes of messages' JSON a subscribe with `after` recovers at most; 1 MiB by
-    /// default. That much, and 256 KiB more, may be in memory for each connection that
-    /// recovers, beside what waits to be written to it.
+    /// default.
     pub fn max_recovered_bytes(mut self, bytes: usize) -> Self {
         self.recovery.bytes = bytes;
+        self
+    }
+
+    /// How many bytes of recovered messages, and of values of channel storage that new subscribers
+    /// are shown, may be in memory in all; 64 MiB by default, at least 1 MiB. Beyond that clients
+    /// wait for each other, and what waits to be sent is read from storage again in its turn. While
+    /// more than half is taken, a client that takes longer than 30 seconds to read 64 KiB of its own
+    /// is closed with code 4429; it comes back and goes on where it was.
+    pub fn max_replay_bytes(mut self, bytes: usize) -> Self {
+        self.replay_budget = bytes;
         self
     }
 
@@ -322,7 +334,8 @@ impl BrokerBuilder {
             message_rate: self.message_rate.map(|(rate, burst)| MessageRate::new(rate, burst)),
             asks_host: self.hooks.is_some(),
         };
-        let recoveries = Recoveries::new(self.recovery, &*storage, floor, clock.now().wall);
+        let room = ReplayRoom::new(self.replay_budget);
+        let recoveries = Recoveries::new(self.recovery, room, &*storage, floor, clock.now().wall);
         let hub = Hub::new(
             Arc::clone(&storage),
             Arc::clone(&clock),
@@ -393,6 +406,9 @@ impl BrokerBuilder {
         }
         if self.mailbox_budget < 16 << 10 {
             return wrong("max_queued_bytes must be at least 16,384 bytes");
+        }
+        if self.replay_budget < 1 << 20 {
+            return wrong("max_replay_bytes must be at least 1,048,576 bytes");
         }
         if self.max_inbound_message < 1024 {
             return wrong("max_inbound_message must be at least 1,024 bytes");

@@ -54,7 +54,9 @@ struct State {
     /// The connection is to end without a word more.
     cut_off: bool,
     waker: Option<Waker>,
-    /// Of who waits for the queue to be taken; see [`Mailbox::emptied`].
+    /// Whether what the task took last was not all written when it last asked for more.
+    unwritten: bool,
+    /// Of who waits for all to be written; see [`Mailbox::written`].
     replaying: Option<Waker>,
     /// Of those who wait for the queue to be taken.
     pressure: Vec<Pressure>,
@@ -154,12 +156,12 @@ impl Mailbox {
         wake(waker);
     }
 
-    /// Waits until all that was queued is taken, so that the client keeps up, or the connection is
+    /// Waits until all that was queued is written, so that the client keeps up, or the connection is
     /// to be closed. One waits at a time, since a connection's commands do.
-    pub(super) async fn emptied(&self) {
+    pub(super) async fn written(&self) {
         poll_fn(|context| {
             let mut state = self.state.lock();
-            if state.queue.is_empty() || state.closing.is_some() {
+            if state.is_written() || state.closing.is_some() {
                 return Poll::Ready(());
             }
             state.replaying = Some(context.waker().clone());
@@ -169,14 +171,13 @@ impl Mailbox {
     }
 
     /// Queues the first of `frames` for a registration that is held, and further ones as long as
-    /// they leave room for what is gathered meanwhile. Drops them all where the registration or
-    /// the connection has ended.
-    pub(super) fn replay(&self, registration: &Registration, frames: &mut VecDeque<Frame>) {
+    /// they leave room for what is gathered meanwhile. Returns whether it may: not where the
+    /// registration or the connection has ended.
+    pub(super) fn replay(&self, registration: &Registration, frames: &mut VecDeque<Frame>) -> bool {
         let room = REPLAYED_AT_ONCE.min(self.budget / 4);
         let mut state = self.state.lock();
         if registration.phase() != Phase::Held || state.closing.is_some() {
-            frames.clear();
-            return;
+            return false;
         }
         let mut queued = 0;
         while let Some(frame) = frames.pop_front() {
@@ -193,6 +194,7 @@ impl Mailbox {
         let waker = state.summon();
         drop(state);
         wake(waker);
+        true
     }
 
     /// Queues the answer to a ping, in the place of one that still waits.
@@ -250,15 +252,21 @@ impl Mailbox {
         self.state.lock().closing
     }
 
+    /// Takes all that waits, and has it written.
     #[cfg(test)]
     pub(crate) fn drain(&self) -> (Vec<Frame>, Option<CloseReason>) {
-        let mut frames = FrameQueue::default();
-        let context = std::task::Context::from_waker(Waker::noop());
-        let closing = match self.take(&mut frames, None, &context) {
-            Mail::Taken(closing) => closing,
-            Mail::Later => panic!("the socket is being written to"),
-        };
-        (frames.into_frames().into(), closing)
+        let mut all = Vec::new();
+        loop {
+            let mut frames = FrameQueue::default();
+            let context = std::task::Context::from_waker(Waker::noop());
+            let Mail::Taken(closing) = self.take(&mut frames, None, &context) else {
+                panic!("the socket is being written to");
+            };
+            if frames.is_empty() {
+                return (all, closing);
+            }
+            all.extend(frames.into_frames());
+        }
     }
 }
 
@@ -267,7 +275,7 @@ const REPLAYED_AT_ONCE: usize = 64 << 10;
 
 /// What a frame takes beside its bytes, roughly: its place in the queue, and what counts its
 /// references. Without it a flood of tiny frames would cost many times the budget.
-const OVERHEAD: usize = 64;
+pub(super) const OVERHEAD: usize = 64;
 
 impl State {
     fn accept(
@@ -299,6 +307,11 @@ impl State {
         let gathered = Gathered { id: delivery.id, key, frame: delivery.frame.clone() };
         self.gathered.push(gathered);
         None
+    }
+
+    /// Whether nothing that was queued is left to write.
+    fn is_written(&self) -> bool {
+        self.queue.is_empty() && !self.unwritten
     }
 
     fn take_gathered(&mut self) -> Vec<Gathered> {
@@ -355,6 +368,7 @@ fn wake(waker: Option<Waker>) {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use std::future::Future;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Wake};
 
@@ -409,14 +423,43 @@ mod tests {
         assert_eq!(mailbox.drain(), (vec![Bytes::from_static(b"second")], None));
     }
 
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_all_to_be_written_is_woken_then_and_not_before() {
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let (task, mut outbox) = (Context::from_waker(Waker::noop()), FrameQueue::default());
+        let mailbox = Mailbox::new(1_000);
+        mailbox.push(Bytes::from_static(b"first"));
+        let mut written = std::pin::pin!(mailbox.written());
+        let mut is_written = || written.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        assert!(!is_written());
+        mailbox.take(&mut outbox, None, &task);
+        mailbox.push(Bytes::from_static(b"next"));
+        for _ in 0..3 {
+            // The socket takes nothing.
+            mailbox.take(&mut outbox, None, &task);
+            assert!(!is_written());
+        }
+        for _ in 0..2 {
+            assert_eq!(count.0.load(Ordering::Relaxed), 0);
+            outbox = FrameQueue::default();
+            assert!(!is_written());
+            mailbox.take(&mut outbox, None, &task);
+        }
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(is_written());
+    }
+
     #[test]
     fn the_task_is_woken_once_for_many_frames() {
-        struct Count(AtomicUsize);
-        impl Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
         let mailbox = Mailbox::new(1_000);

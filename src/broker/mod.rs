@@ -34,6 +34,7 @@ mod publish;
 mod reaction;
 mod recovery;
 mod relief;
+mod replay;
 mod revoking;
 mod schedule;
 mod secrets;

@@ -14,7 +14,7 @@ use super::subscribers::Registration;
 use crate::protocol::entry::{EntryText, meta};
 use crate::protocol::frame::{Frame, text_frame};
 use fanfare_storage::{Entry, EntryQuery, MessageId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The keys that were written after the registration was made and before they were read, with the
@@ -55,18 +55,23 @@ impl Core {
         let now = self.hub.time_of_writes(channel);
         let mut after = None;
         loop {
-            let query = EntryQuery { after, limit: READ_PAGE, now };
+            let mut room = self.recoveries.room.page().await;
+            let query = EntryQuery { after: after.take(), limit: READ_PAGE, now };
             let read = || self.storage.entries(channel, query.clone());
             let page = self.recoveries.patiently(read).await?;
-            let is_last = page.len() < READ_PAGE;
-            after = page.last().map(|last| last.key.clone());
-            let mut frames = VecDeque::new();
-            for entry in page.iter().filter(|one| registration.observes(channel, &one.key)) {
-                shown.note(entry, start);
-                frames.push_back(updated(channel, entry));
+            let mut is_last = page.len() < READ_PAGE;
+            for entry in page {
+                if registration.observes(channel, &entry.key) {
+                    if !room.push(updated(channel, &entry)) {
+                        is_last = false;
+                        break;
+                    }
+                    shown.note(&entry, start);
+                }
+                after = Some(entry.key);
             }
-            if !frames.is_empty() {
-                self.replay(registration, frames).await;
+            if !room.is_empty() && !self.replay(registration, room.into_frames()).await {
+                break;
             }
             if is_last {
                 break;

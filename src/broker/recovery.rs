@@ -6,7 +6,7 @@
 //! leisure and with no lock held, finds all that was missed and nothing that comes live too.
 
 use super::core::Core;
-use super::mailbox::Mailbox;
+use super::replay::{Kept, PAGE_BYTES, ReplayRoom};
 use super::subscribers::Registration;
 use crate::protocol::frame::{Frame, StampedFrame, UnstampedFrame};
 use crate::protocol::json;
@@ -38,14 +38,28 @@ impl Default for RecoveryLimits {
 #[derive(Debug)]
 pub(super) struct Recoveries {
     limits: RecoveryLimits,
+    pub(super) room: ReplayRoom,
     /// Storage has all that was stored since this id.
     complete_from: MessageId,
     /// Those who read at a time; see [`patiently`](Self::patiently).
     reads: Semaphore,
 }
 
-/// The messages that a client missed, as frames.
-pub(super) type Missed = VecDeque<Frame>;
+/// The messages that a client missed: the first as frames, as many as there was room for.
+#[derive(Debug)]
+pub(super) struct Missed {
+    frames: VecDeque<Frame>,
+    left: Option<Left>,
+}
+
+/// Messages that are known to be there, and are read once they are to be sent.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    from: MessageId,
+    to: MessageId,
+    /// When they were found, so that nothing expires in between.
+    now: Timestamp,
+}
 
 /// Storage could not be read.
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +67,14 @@ pub(super) struct Unreadable;
 
 const CONCURRENT_READS: usize = 32;
 /// The bounds of one read.
-const PAGE_MESSAGES: usize = 100;
-const PAGE_BYTES: usize = 256 << 10;
+const READ_MESSAGES: usize = 100;
+const READ_BYTES: usize = 256 << 10;
 
 impl Recoveries {
     /// For a broker that starts `now` on a storage whose newest id is `floor`.
     pub(super) fn new(
         limits: RecoveryLimits,
+        room: ReplayRoom,
         storage: &dyn Storage,
         floor: MessageId,
         now: Timestamp,
@@ -68,7 +83,7 @@ impl Recoveries {
         let forgets = storage.capabilities().durability < Durability::Written;
         let complete_from =
             if forgets { floor.next().max(MessageId::first_at(now)) } else { MessageId::MIN };
-        Self { limits, complete_from, reads: Semaphore::new(CONCURRENT_READS) }
+        Self { limits, room, complete_from, reads: Semaphore::new(CONCURRENT_READS) }
     }
 
     /// Reads what a subscriber is owed: a few at a time, since crowds come back together, and
@@ -99,7 +114,7 @@ impl Recoveries {
     }
 
     /// All that was missed, or `None` where more was than the limits allow, or where it can't be
-    /// told that this is all.
+    /// told that this is all. As much of it is kept as there is room for.
     async fn read(
         &self,
         storage: &dyn Storage,
@@ -108,40 +123,76 @@ impl Recoveries {
         now: Timestamp,
     ) -> StorageResult<Option<Missed>> {
         let (mut from, to) = range;
-        let mut missed = Missed::new();
-        let mut bytes = 0;
+        let (mut kept, mut left_out) = (Kept::default(), None);
+        let (mut count, mut bytes) = (0, 0);
         while from <= to {
-            let left = self.limits.messages - missed.len();
-            let query = MessageQuery {
-                from,
-                to,
-                order: Order::Ascending,
-                // One more than is wanted tells that there are too many.
-                max_messages: PAGE_MESSAGES.min(left.saturating_add(1)),
-                max_bytes: PAGE_BYTES,
-                reactions: ReactionDetail::None,
-                now,
-            };
+            let left = self.limits.messages - count;
+            // One more than is wanted tells that there are too many.
+            let max_messages = READ_MESSAGES.min(left.saturating_add(1));
+            let query = MessageQuery { max_messages, ..Left { from, to, now }.query() };
             let page = storage.messages(channel, query).await?;
             if page.gone.is_some() || page.messages.len() > left {
                 return Ok(None);
             }
-            let last = page.messages.last().map(|listed| listed.message.id);
+            count += page.messages.len();
             for listed in &page.messages {
                 let frame = as_published(channel, &listed.message);
                 bytes += frame.text_len();
-                missed.push_back(frame.frame());
+                if left_out.is_none() && !kept.push(&frame.frame(), &self.room) {
+                    left_out = Some(listed.message.id);
+                }
             }
             if bytes > self.limits.bytes {
                 return Ok(None);
             }
+            let last = page.messages.last().map(|listed| listed.message.id);
             match last {
                 Some(last) if page.more => from = last.next(),
                 None if page.more => return Ok(None),
                 _ => break,
             }
         }
-        Ok(Some(missed))
+        let left = left_out.map(|from| Left { from, to, now });
+        Ok(Some(Missed { frames: kept.into_frames(), left }))
+    }
+
+    /// The next of what was missed, read again into the room of a page; `None` where some of it is
+    /// gone since.
+    async fn read_on(
+        &self,
+        storage: &dyn Storage,
+        channel: &str,
+        left: Left,
+    ) -> Result<Option<Missed>, Unreadable> {
+        let mut room = self.room.page().await;
+        let query = MessageQuery { max_bytes: PAGE_BYTES, ..left.query() };
+        let page = self.patiently(|| storage.messages(channel, query.clone())).await?;
+        let Some(last) = page.messages.last().filter(|_| page.gone.is_none()) else {
+            return Ok(None);
+        };
+        let mut next = page.more.then(|| last.message.id.next());
+        for listed in &page.messages {
+            if !room.push(as_published(channel, &listed.message).frame()) {
+                next = Some(listed.message.id);
+                break;
+            }
+        }
+        let left = next.map(|from| Left { from, ..left });
+        Ok(Some(Missed { frames: room.into_frames(), left }))
+    }
+}
+
+impl Left {
+    fn query(self) -> MessageQuery {
+        MessageQuery {
+            from: self.from,
+            to: self.to,
+            order: Order::Ascending,
+            max_messages: READ_MESSAGES,
+            max_bytes: READ_BYTES,
+            reactions: ReactionDetail::None,
+            now: self.now,
+        }
     }
 }
 
@@ -172,24 +223,26 @@ impl Core {
         self.recoveries.patiently(read).await
     }
 
-    /// Delivers what was missed, no faster than the client reads, since it is no fault of a
-    /// client to have missed more than its mailbox holds. One that reads nothing for as long as
-    /// connections may be idle is closed as too slow.
-    pub(super) async fn replay(&self, registration: &Arc<Registration>, mut missed: Missed) {
-        let mailbox = registration.mailbox();
-        while self.read_up(mailbox).await && !missed.is_empty() {
-            mailbox.replay(registration, &mut missed);
+    /// Delivers what was missed, and closes a connection that no longer can have all of it.
+    pub(super) async fn recover(
+        &self,
+        registration: &Arc<Registration>,
+        channel: &str,
+        mut missed: Missed,
+    ) {
+        while self.replay(registration, missed.frames).await {
+            let Some(left) = missed.left else { return };
+            let reason = match self.recoveries.read_on(&*self.storage, channel, left).await {
+                Ok(Some(next)) => {
+                    missed = next;
+                    continue;
+                }
+                // It comes back, and is told what it can't have.
+                Ok(None) => CloseReason::SlowConsumer,
+                Err(Unreadable) => CloseReason::StorageFault,
+            };
+            registration.mailbox().close(reason);
+            return;
         }
-    }
-
-    /// Waits until the client has been sent all that is queued for it, and returns whether it was:
-    /// for as long as connections may be idle, and then closes it.
-    pub(super) async fn read_up(&self, mailbox: &Mailbox) -> bool {
-        let patience = self.sessions.timers.idle;
-        let in_time = tokio::time::timeout(patience, mailbox.emptied()).await.is_ok();
-        if !in_time {
-            mailbox.close(CloseReason::SlowConsumer);
-        }
-        in_time
     }
 }

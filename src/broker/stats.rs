@@ -51,6 +51,10 @@ pub struct Stats {
     pub queued_bytes: u64,
     /// Bytes of messages that wait for storage, or for those before them in their channel.
     pub waiting_bytes: u64,
+    /// Bytes that are taken of
+    /// [`max_replay_bytes`](super::BrokerBuilder::max_replay_bytes): what clients that come back are
+    /// told of. What is queued of it is in `queued_bytes` too.
+    pub replay_bytes: u64,
     /// Revocations in force.
     pub revocations: u64,
     /// Connections opened, in total.
@@ -98,6 +102,7 @@ impl Stats {
             ("subscriptions", "Subscriptions to channels.", self.subscriptions),
             ("queued_bytes", "Bytes that wait to be written to clients.", self.queued_bytes),
             ("waiting_bytes", "Bytes of messages that wait for storage.", self.waiting_bytes),
+            ("replay_bytes", "Bytes of recovered messages and shown values.", self.replay_bytes),
             ("revocations", "Revocations in force.", self.revocations),
         ] {
             metric(name, "gauge", help, value);
@@ -140,6 +145,7 @@ impl Core {
             subscriptions: subscriptions as u64,
             queued_bytes: queued,
             waiting_bytes: self.hub.waiting_bytes() as u64,
+            replay_bytes: self.recoveries.room.used() as u64,
             revocations: self.verifier.revocations().len() as u64,
             connections_opened: counters.connected.get(),
             published: counters.published.get(),

@@ -68,5 +68,5 @@ async fn they_count_slow_consumers_and_what_these_miss() {
         stats.dropped
     );
     assert!(text.contains(&line), "{text}");
-    assert_eq!(text.lines().count(), 3 * 13);
+    assert_eq!(text.lines().count(), 3 * 14);
 }

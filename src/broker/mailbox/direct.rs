@@ -76,7 +76,11 @@ impl Mailbox {
             (Direct::Free(_), _) if !into.is_empty() => state.direct = Direct::Withheld,
             _ => {}
         }
-        let (closing, replaying) = (state.closing, state.replaying.take());
+        state.unwritten = !into.is_empty();
+        let closing = state.closing;
+        // Not sooner: who waits is most often this very task, which would never rest.
+        let is_over = closing.is_some() || state.is_written();
+        let replaying = state.replaying.take_if(|_| is_over);
         drop(state);
         wake(replaying);
         Mail::Taken(closing)

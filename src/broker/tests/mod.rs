@@ -14,6 +14,7 @@ mod place;
 mod presence;
 mod publishing;
 mod recovery;
+mod replaying;
 mod scheduling;
 mod umd;
 

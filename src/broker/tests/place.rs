@@ -105,7 +105,8 @@ impl Reader {
     /// Reads what has arrived.
     pub(super) fn read(&mut self) {
         let (frames, closing) = self.connection.mailbox().drain();
-        self.frames.extend(frames);
+        // What was written to a socket is free.
+        self.frames.extend(frames.iter().map(|frame| Bytes::copy_from_slice(frame)));
         self.closing = self.closing.or(closing);
     }
 
