@@ -164,7 +164,8 @@ impl BrokerBuilder {
     }
 
     /// How long a connection may live before it is closed with code 1001: a second at least, 2 hours
-    /// by default, `None` for ever (protocol section 5).
+    /// by default, `None` for ever (protocol section 5). Each lives up to a tenth less, at random, so
+    /// that those who came together do not come back together.
     pub fn max_connection_age(mut self, age: Option<Duration>) -> Self {
         self.timers.max_age = age;
         self

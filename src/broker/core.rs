@@ -123,7 +123,9 @@ impl Core {
         let now = self.clock.now();
         let (id, secret) = (secrets::random()?, secrets::random()?);
         let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
-        let session = Session::new(Arc::clone(&self.sessions), Arc::clone(&id), token, meta, now);
+        let early = self.clock.jitter(self.sessions.timers.most_early());
+        let sessions = Arc::clone(&self.sessions);
+        let session = Session::new(sessions, Arc::clone(&id), token, meta, now, early);
         let key = self.connections.next_key();
         let opening = Opening { at: now.wall, keep_alive: token.keep_alive, peer };
         let connection = Connection::new(key, id, Arc::clone(&secret), mailbox, session, opening);

@@ -110,15 +110,17 @@ pub(crate) struct Session<R> {
 
 impl<R> Session<R> {
     /// A session for a connection that was opened with `token`, which the caller has verified, by
-    /// a user whom the host may have changed.
+    /// a user whom the host may have changed. It ends by age so much `early`, see
+    /// [`TimerSettings::most_early`].
     pub(crate) fn new(
         settings: Arc<SessionSettings>,
         id: Arc<str>,
         token: &Token,
         meta: Meta,
         now: Now,
+        early: Duration,
     ) -> Self {
-        let timers = Timers::new(&settings.timers, token, now);
+        let timers = Timers::new(&settings.timers, token, now, early);
         Self {
             settings,
             id,

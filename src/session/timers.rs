@@ -27,6 +27,14 @@ impl Default for TimerSettings {
     }
 }
 
+impl TimerSettings {
+    /// By how much the maximum age may be cut. Connections that were opened in one wave, after a
+    /// restart say, would otherwise end and come back in one wave, again and again.
+    pub(crate) fn most_early(&self) -> Duration {
+        self.max_age.unwrap_or_default() / 10
+    }
+}
+
 /// The deadlines of one connection, on the steady clock.
 #[derive(Debug)]
 pub(super) struct Timers {
@@ -58,10 +66,10 @@ impl Periodic {
 }
 
 impl Timers {
-    pub(super) fn new(settings: &TimerSettings, token: &Token, now: Now) -> Self {
+    pub(super) fn new(settings: &TimerSettings, token: &Token, now: Now, early: Duration) -> Self {
         let heartbeat = token.heartbeat_timeout.map(|seconds| Duration::from_secs(seconds.into()));
         Self {
-            end: settings.max_age.map(|age| now.steady.saturating_add(age)),
+            end: settings.max_age.map(|age| now.steady.saturating_add(age.saturating_sub(early))),
             idle_after: settings.idle,
             last_frame: now.steady,
             keep_alive: token.keep_alive.then(|| Periodic::new(settings.keep_alive, now)),

@@ -21,6 +21,8 @@ pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pub id: String,
     pub secret: String,
+    /// When the connection ends, as it was told.
+    pub expires_at: String,
 }
 
 impl Client {
@@ -44,11 +46,14 @@ impl Client {
         let connecting = tokio_tungstenite::connect_async(request);
         let connected = tokio::time::timeout(PATIENCE, connecting).await;
         let (socket, _) = connected.expect("no connection in 30 seconds").unwrap();
-        let mut client = Self { socket, id: String::new(), secret: String::new() };
+        let (id, secret, expires_at) = <(String, String, String)>::default();
+        let mut client = Self { socket, id, secret, expires_at };
         let welcome = client.next().await;
         assert_eq!(welcome["event"], "hotsock.connected");
-        client.id = welcome["data"]["connectionId"].as_str().unwrap().to_owned();
-        client.secret = welcome["data"]["connectionSecret"].as_str().unwrap().to_owned();
+        let told = |field| welcome["data"][field].as_str().unwrap().to_owned();
+        client.id = told("connectionId");
+        client.secret = told("connectionSecret");
+        client.expires_at = told("connectionExpiresAt");
         client
     }
 

@@ -133,6 +133,21 @@ async fn section_5_a_connection_ends_with_1001_at_its_maximum_age() {
 }
 
 #[tokio::test]
+async fn section_5_those_who_came_together_are_told_of_different_ends() {
+    let server = Server::start().await;
+    let mut ends = Vec::new();
+    for _ in 0..20 {
+        let client = Client::connect(&server, &chat("jim")).await;
+        ends.push(client.expires_at.parse::<jiff::Timestamp>().unwrap());
+    }
+    ends.sort_unstable();
+    let (first, last) = (ends[0], ends[19]);
+    assert_ne!(first, last);
+    let spread = last.duration_since(first);
+    assert!(spread <= jiff::SignedDuration::from_mins(13), "{spread}");
+}
+
+#[tokio::test]
 async fn section_5_a_silent_connection_ends_with_1001() {
     let server = Server::with(builder().idle_timeout(Duration::from_secs(1))).await;
     let mut client = Client::connect(&server, &chat("jim")).await;

@@ -1,5 +1,6 @@
 //! Channels and their order, with storage that can be held up, made to fail, or to panic.
 
+mod aging;
 mod control;
 mod crowd;
 mod delivery;

@@ -134,6 +134,7 @@ impl Client {
                 &token,
                 token.meta(),
                 now,
+                Duration::ZERO,
             ),
             now,
             said: Vec::new(),
