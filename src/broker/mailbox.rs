@@ -135,7 +135,7 @@ impl Mailbox {
     }
 
     /// Makes a held registration live: what was gathered is queued where `wanted` says so, before
-    /// anything that comes later.
+    /// anything that comes later. It was let in when it came, so none of it is too much now.
     pub(super) fn release(
         &self,
         registration: &Registration,
@@ -146,12 +146,13 @@ impl Mailbox {
             return;
         }
         registration.set_phase(Phase::Live);
-        let mut waker = None;
         for gathered in state.take_gathered() {
-            if wanted(&gathered) {
-                waker = state.push(gathered.frame, self.budget).or(waker);
+            if state.closing.is_none() && wanted(&gathered) {
+                state.bytes += gathered.frame.len() + OVERHEAD;
+                state.queue.push(gathered.frame);
             }
         }
+        let waker = if state.queue.is_empty() { None } else { state.summon() };
         drop(state);
         wake(waker);
     }
@@ -296,7 +297,8 @@ impl State {
             return None;
         }
         let cost = delivery.frame.len() + OVERHEAD;
-        if self.bytes + cost > budget {
+        let is_first = self.queue.is_empty() && self.gathered.is_empty();
+        if self.bytes + cost > budget && !is_first {
             return self.overflow();
         }
         self.bytes += cost;

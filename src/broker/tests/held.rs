@@ -58,6 +58,38 @@ async fn what_is_gathered_counts_against_the_mailbox_s_budget() {
     assert_eq!(subscriber.closing(), Some(CloseReason::SlowConsumer));
 }
 
+#[tokio::test]
+async fn what_is_gathered_may_be_one_message_of_any_size() {
+    let world = World::new();
+    let (held, subscriber) = world.held("c", 1_000);
+    let large = "x".repeat(2_000);
+    let draft = Draft::of_host("c", "e", &serde_json::to_string(&large).unwrap(), Retention::None);
+    let permit = world.hub.try_reserve(draft.size()).unwrap();
+    world.hub.publish(&"c".into(), draft.outgoing(Settle::Nobody, permit));
+    subscriber.mailbox.push(Bytes::from_static(br#"{"event":"confirmed"}"#));
+    subscriber.mailbox.release(&held, |_| true);
+    let received = subscriber.received();
+    assert_eq!((received.len(), received[1]["data"].as_str()), (2, Some(&*large)));
+    // Nothing of it counts any more, nor did it count twice.
+    let (held, subscriber) = world.held("c", 1_000);
+    world.publish("c", 1);
+    let gathered = subscriber.mailbox.queued_bytes();
+    subscriber.mailbox.release(&held, |_| true);
+    assert_eq!(subscriber.mailbox.queued_bytes(), gathered);
+    subscriber.received();
+    assert_eq!(subscriber.mailbox.queued_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_was_gathered_is_not_queued_after_the_end() {
+    let world = World::new();
+    let (held, subscriber) = world.held("c", BUDGET);
+    world.publish("c", 1);
+    subscriber.mailbox.close(CloseReason::MaximumAge);
+    subscriber.mailbox.release(&held, |_| true);
+    assert_eq!(subscriber.mailbox.drain(), (vec![], Some(CloseReason::MaximumAge)));
+}
+
 /// Permissions to observe the keys that start with `prefix`.
 fn observer(prefix: &str) -> Arc<Observer> {
     let key = crate::SigningKey::hmac(crate::Algorithm::HS256, &[7; 32]).unwrap();
