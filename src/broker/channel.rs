@@ -13,21 +13,20 @@
 //! all that has come up to then and brings it to each in one write.
 
 use super::burst::Burst;
-use super::events::{Announcement, Announcer};
+use super::events::Announcer;
 use super::ordered::OrderedMap;
-use super::outgoing::{Audience, Outgoing, PendingWrite, Refusal, Settle, Settled};
+use super::outgoing::{Audience, Outgoing};
 use super::presence::Seat;
+use super::queue::{Queue, Queued, Saving, Stage};
 use super::stats::Counter;
-use super::subscribers::{Delivery, Registration, Slot, Snapshot, Subscribers};
-use crate::protocol::frame::{Frame, StampedFrame};
+use super::subscribers::{Registration, Slot, Snapshot, Subscribers};
+use crate::protocol::frame::Frame;
 use crate::session::Now;
 use fanfare_storage::{
-    Error as StorageError, ErrorKind, Item, MessageId, Outcome, Result as StorageResult, Timestamp,
+    Error as StorageError, ErrorKind, MessageId, Outcome, Result as StorageResult, Timestamp,
 };
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// A subscription as its connection holds it.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ pub(super) struct State {
     newest: MessageId,
     /// The newest id that was delivered.
     published: MessageId,
-    queue: VecDeque<Queued>,
+    queue: Queue,
     subscribers: Subscribers,
     delivering: bool,
     storing: bool,
@@ -59,25 +58,6 @@ pub(super) struct State {
     writing_since: Option<Timestamp>,
     /// The registry no longer knows this channel; whoever meets it looks the name up again.
     closed: bool,
-}
-
-#[derive(Debug)]
-struct Queued {
-    id: MessageId,
-    frame: StampedFrame,
-    audience: Audience,
-    stage: Stage,
-    settle: Settle,
-    announcement: Option<Box<Announcement>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Unsaved(Box<PendingWrite>),
-    Saving(Box<PendingWrite>),
-    /// What storage said is there where it said more than that the write was applied.
-    Ready(Option<Box<Outcome>>),
 }
 
 /// What publishing leaves for the caller to start.
@@ -89,8 +69,7 @@ pub(super) struct Duties {
 
 /// A batch on its way to storage.
 pub(super) struct Batch {
-    pub(super) items: Vec<Item>,
-    ids: Vec<MessageId>,
+    pub(super) writes: Vec<Saving>,
     /// When it was taken.
     pub(super) at: Timestamp,
 }
@@ -104,17 +83,13 @@ pub(super) struct Ready {
 /// Where a burst ends: a socket takes about so much, and it is copied once.
 const MAX_BURST_BYTES: usize = 64 << 10;
 
-/// The bounds of a batch; what is over them goes with the next.
-const MAX_BATCH_ITEMS: usize = 512;
-const MAX_BATCH_BYTES: usize = 4 << 20;
-
 impl Channel {
     /// A channel whose ids all exceed `floor`.
     pub(super) fn new(name: Arc<str>, floor: MessageId) -> Self {
         let state = State {
             newest: floor,
             published: floor,
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             subscribers: Subscribers::default(),
             delivering: false,
             storing: false,
@@ -206,8 +181,7 @@ impl Channel {
         let is_for_all = |item: &Queued| matches!(item.audience, Audience::AllBut(_));
         while bytes < MAX_BURST_BYTES
             && is_for_all(&items[0])
-            && state.queue.front().is_some_and(is_for_all)
-            && state.front_is_ready()
+            && state.queue.front_if_ready().is_some_and(is_for_all)
         {
             let Some(item) = state.pop_ready() else { break };
             bytes += item.frame.len();
@@ -218,34 +192,21 @@ impl Channel {
 
     /// Whether something could be delivered by now.
     pub(super) fn has_ready(&self) -> bool {
-        self.state.lock().front_is_ready()
+        self.state.lock().queue.front_if_ready().is_some()
     }
 
     /// The next batch to be stored; `None` gives the role of storing up. The time is asked for
     /// under the channel's lock, so that whoever sees no batch has an earlier one.
     pub(super) fn next_batch(&self, now: impl FnOnce() -> Timestamp) -> Option<Batch> {
         let mut state = self.state.lock();
-        let mut batch = Batch { items: Vec::new(), ids: Vec::new(), at: now() };
-        let mut bytes = 0;
-        for queued in &mut state.queue {
-            let Stage::Unsaved(_) = queued.stage else { continue };
-            let stage = std::mem::replace(&mut queued.stage, Stage::Ready(None));
-            let Stage::Unsaved(write) = stage else { continue };
-            bytes += queued.frame.len();
-            batch.ids.push(queued.id);
-            batch.items.push(write.item(queued.id, queued.frame.data()));
-            queued.stage = Stage::Saving(write);
-            if batch.items.len() == MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES {
-                break;
-            }
-        }
-        state.storing = !batch.items.is_empty();
-        state.writing_since = state.storing.then_some(batch.at);
-        state.storing.then_some(batch)
+        let (writes, at) = (state.queue.take_unsaved(), now());
+        state.storing = !writes.is_empty();
+        state.writing_since = state.storing.then_some(at);
+        state.storing.then_some(Batch { writes, at })
     }
 
     /// Takes note of what became of a batch; returns whether delivery is the caller's duty now.
-    pub(super) fn stored(&self, ids: &[MessageId], result: StorageResult<Vec<Outcome>>) -> bool {
+    pub(super) fn stored(&self, batch: Vec<Saving>, result: StorageResult<Vec<Outcome>>) -> bool {
         let (outcomes, failure) = match result {
             Ok(outcomes) => (outcomes, None),
             Err(error) => (Vec::new(), Some(error)),
@@ -255,21 +216,25 @@ impl Channel {
         let deliver = {
             let mut state = self.state.lock();
             state.writing_since = None;
-            for id in ids {
+            for saving in batch {
                 match outcomes.next() {
-                    Some(Outcome::Applied) => state.mark_ready(*id, None),
+                    Some(Outcome::Applied) => state.queue.mark_ready(saving.id, None),
                     Some(outcome @ (Outcome::EntryChanged(_) | Outcome::ReactionRemoved(_))) => {
-                        state.mark_ready(*id, Some(Box::new(outcome)));
+                        state.queue.mark_ready(saving.id, Some(Box::new(outcome)));
                     }
-                    Some(Outcome::IdNotNewest(newest)) => state.move_to_end(*id, newest),
+                    Some(Outcome::IdNotNewest(newest)) => state.move_to_end(saving, newest),
                     // Nobody has anything to see of it.
-                    outcome => over.extend(state.remove(*id).map(|queued| (queued, outcome))),
+                    outcome => {
+                        let removed = state.queue.remove(saving.id);
+                        over.extend(removed.map(|queued| (queued, saving, outcome)));
+                    }
                 }
             }
             state.take_delivery()
         };
-        for (queued, outcome) in over {
-            queued.end(outcome.ok_or_else(|| failure.clone().unwrap_or_else(unanswered)));
+        for (queued, saving, outcome) in over {
+            let outcome = outcome.ok_or_else(|| failure.clone().unwrap_or_else(unanswered));
+            queued.end(&saving, outcome);
         }
         deliver
     }
@@ -296,53 +261,6 @@ impl Ready {
             }
         }
         self.items.into_iter().for_each(Queued::settle);
-    }
-}
-
-impl Queued {
-    fn delivery<'a>(&'a self, channel: &'a str) -> Delivery<'a> {
-        Delivery {
-            id: self.id,
-            frame: self.frame.frame(),
-            channel,
-            audience: &self.audience,
-            pressure: None,
-        }
-    }
-
-    /// Tells that it was delivered.
-    fn settle(self) {
-        if let Some(announcement) = self.announcement {
-            let outcome = match &self.stage {
-                Stage::Ready(Some(outcome)) => Some(&**outcome),
-                _ => None,
-            };
-            announcement.send(self.id, self.frame.data(), outcome);
-        }
-        let outcome = match self.stage {
-            Stage::Ready(Some(outcome)) => *outcome,
-            _ => Outcome::Applied,
-        };
-        self.settle.done(Settled { id: self.id, outcome });
-    }
-
-    /// Tells what became of something that is not delivered.
-    fn end(self, outcome: StorageResult<Outcome>) {
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => return self.settle.refuse(Refusal::Storage(error)),
-        };
-        let refusal = match &self.stage {
-            Stage::Saving(write) => write.refusal(&outcome),
-            _ => None,
-        };
-        match (refusal, outcome) {
-            (Some(refusal), _) => self.settle.refuse(refusal),
-            (None, Outcome::Duplicate(id)) => {
-                self.settle.done(Settled { id, outcome: Outcome::Duplicate(id) });
-            }
-            (None, outcome) => self.settle.done(Settled { id: self.id, outcome }),
-        }
     }
 }
 
@@ -401,7 +319,7 @@ impl State {
         self.newest = id;
         let Outgoing { draft, settle, permit } = outgoing;
         let stored = draft.is_stored();
-        self.queue.push_back(Queued {
+        self.queue.push(Queued {
             id,
             frame: draft.frame.stamp(id),
             audience: draft.audience,
@@ -416,48 +334,23 @@ impl State {
 
     /// Takes the role of delivering where it is free and there is something to deliver.
     fn take_delivery(&mut self) -> bool {
-        self.front_is_ready() && !std::mem::replace(&mut self.delivering, true)
+        self.queue.front_if_ready().is_some() && !std::mem::replace(&mut self.delivering, true)
     }
 
     /// The next item to be delivered; `None` gives the role of delivering up.
     fn pop_ready(&mut self) -> Option<Queued> {
-        if !self.front_is_ready() {
+        let Some(item) = self.queue.pop_ready() else {
             self.delivering = false;
             return None;
-        }
-        let item = self.queue.pop_front()?;
+        };
         self.published = item.id;
         Some(item)
     }
 
-    fn front_is_ready(&self) -> bool {
-        matches!(self.queue.front(), Some(Queued { stage: Stage::Ready(_), .. }))
-    }
-
-    fn position(&self, id: MessageId) -> Option<usize> {
-        self.queue.binary_search_by_key(&id, |queued| queued.id).ok()
-    }
-
-    fn mark_ready(&mut self, id: MessageId, outcome: Option<Box<Outcome>>) {
-        if let Some(position) = self.position(id) {
-            self.queue[position].stage = Stage::Ready(outcome);
-        }
-    }
-
-    fn remove(&mut self, id: MessageId) -> Option<Queued> {
-        self.position(id).and_then(|position| self.queue.remove(position))
-    }
-
     /// Gives a message that storage refused for its id a new one, greater than all in use.
-    fn move_to_end(&mut self, id: MessageId, newest_stored: MessageId) {
-        let Some(mut queued) = self.remove(id) else { return };
+    fn move_to_end(&mut self, saving: Saving, newest_stored: MessageId) {
         self.newest = self.newest.max(newest_stored).next();
-        queued.id = self.newest;
-        queued.frame = queued.frame.unstamp().stamp(queued.id);
-        if let Stage::Saving(write) = queued.stage {
-            queued.stage = Stage::Unsaved(write);
-        }
-        self.queue.push_back(queued);
+        self.queue.move_to_end(saving, self.newest);
     }
 }
 
@@ -465,11 +358,4 @@ impl State {
 fn unanswered() -> StorageError {
     let message = "the storage gave fewer answers than it was asked for";
     StorageError::new(ErrorKind::Unavailable, "commit", message)
-}
-
-impl Batch {
-    /// The items, and the ids by which [`Channel::stored`] knows them.
-    pub(super) fn split(self) -> (Vec<Item>, Vec<MessageId>) {
-        (self.items, self.ids)
-    }
 }

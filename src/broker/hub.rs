@@ -6,6 +6,7 @@ use super::events::Announcer;
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Draft, Outgoing, Settle};
 use super::presence::Presence;
+use super::queue::Saving;
 use super::stats::Counters;
 use super::subscribers::{Registration, Snapshot};
 use crate::protocol::frame::Frame;
@@ -291,10 +292,10 @@ impl Hub {
     /// Stores a channel's messages, a batch at a time, for as long as there are any.
     async fn store(self: Arc<Self>, channel: Arc<Channel>) {
         while let Some(batch) = channel.next_batch(|| self.clock.now().wall) {
-            let at = batch.at;
-            let (items, ids) = batch.split();
-            let mut unsettled = Unsettled { hub: &self, channel: &channel, ids: Some(ids) };
-            let result = self.storage.commit(&channel.name, items, at).await;
+            let items = batch.writes.iter().map(Saving::item).collect();
+            let writes = Some(batch.writes);
+            let mut unsettled = Unsettled { hub: &self, channel: &channel, writes };
+            let result = self.storage.commit(&channel.name, items, batch.at).await;
             if let Err(error) = &result {
                 tracing::error!(channel = &*channel.name, %error, "messages could not be stored");
             }
@@ -345,13 +346,13 @@ impl Hub {
 struct Unsettled<'a> {
     hub: &'a Arc<Hub>,
     channel: &'a Arc<Channel>,
-    ids: Option<Vec<MessageId>>,
+    writes: Option<Vec<Saving>>,
 }
 
 impl Unsettled<'_> {
     fn settle(&mut self, result: fanfare_storage::Result<Vec<fanfare_storage::Outcome>>) {
-        let Some(ids) = self.ids.take() else { return };
-        if self.channel.stored(&ids, result) {
+        let Some(writes) = self.writes.take() else { return };
+        if self.channel.stored(writes, result) {
             self.hub.deliver(self.channel);
         }
     }
@@ -359,7 +360,7 @@ impl Unsettled<'_> {
 
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
-        if self.ids.is_none() {
+        if self.writes.is_none() {
             return;
         }
         let error = fanfare_storage::Error::new(

@@ -31,6 +31,7 @@ mod ordered;
 mod outgoing;
 mod presence;
 mod publish;
+mod queue;
 mod reaction;
 mod recovery;
 mod relief;
