@@ -19,7 +19,7 @@ use super::outgoing::{Audience, Outgoing};
 use super::presence::Seat;
 use super::queue::{Queue, Queued, Saving, Stage};
 use super::stats::Counter;
-use super::subscribers::{Registration, Slot, Snapshot, Subscribers};
+use super::subscribers::{Chunk, Registration, Slot, Snapshot, Subscribers, deliver_to_observers};
 use crate::protocol::frame::Frame;
 use crate::session::Now;
 use fanfare_storage::{
@@ -244,23 +244,32 @@ impl Ready {
     /// Delivers to one part of the subscribers after the other, with other tasks having their
     /// turn in between.
     pub(super) async fn deliver(self, channel: &str, at: Now, delivered: &Counter) {
-        let mut deliveries: Vec<_> = self.items.iter().map(|item| item.delivery(channel)).collect();
-        match &mut *deliveries {
-            [only] if !matches!(only.audience, Audience::AllBut(_)) => {
-                delivered.add(self.subscribers.deliver(only));
-            }
-            _ => {
+        match &self.items[0].audience {
+            Audience::AllBut(_) => {
+                let deliveries = self.items.iter().map(|item| item.delivery(channel)).collect();
                 let burst = Burst::new(deliveries, at);
-                for (number, chunk) in self.subscribers.chunks().enumerate() {
-                    // Not after the last: a turn costs a call of the system, as much as a delivery.
-                    if number > 0 {
-                        tokio::task::yield_now().await;
-                    }
-                    delivered.add(burst.deliver(chunk));
-                }
+                self.in_turns(delivered, |part| burst.deliver(part)).await;
             }
+            Audience::Observers(key) => {
+                let (update, mut known) = (self.items[0].delivery(channel), None);
+                self.in_turns(delivered, |part| {
+                    deliver_to_observers(part, &update, key, &mut known)
+                })
+                .await;
+            }
+            Audience::Nobody => {}
         }
         self.items.into_iter().for_each(Queued::settle);
+    }
+
+    async fn in_turns(&self, delivered: &Counter, mut deliver: impl FnMut(&Chunk) -> usize) {
+        for (number, part) in self.subscribers.chunks().enumerate() {
+            // Not after the last: a turn costs a call of the system, as much as a delivery.
+            if number > 0 {
+                tokio::task::yield_now().await;
+            }
+            delivered.add(deliver(part));
+        }
     }
 }
 

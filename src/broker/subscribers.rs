@@ -224,21 +224,14 @@ impl Snapshot {
                 }
                 delivered
             }
-            Audience::Observers(key) => self.deliver_to_observers(delivery, key),
+            Audience::Observers(key) => {
+                let mut known = None;
+                self.chunks()
+                    .map(|chunk| deliver_to_observers(chunk, delivery, key, &mut known))
+                    .sum()
+            }
             Audience::Nobody => 0,
         }
-    }
-
-    fn deliver_to_observers(&self, delivery: &Delivery<'_>, key: &str) -> usize {
-        let (mut known, mut delivered) = (None, 0);
-        for registration in self.registrations() {
-            let Some(observer) = registration.observer.lock().clone() else { continue };
-            if observer.observes(delivery.channel, key, &mut known) {
-                registration.mailbox.deliver(registration, delivery);
-                delivered += 1;
-            }
-        }
-        delivered
     }
 
     /// The subscribers in parts, which are no more than a thread can serve in one turn.
@@ -251,8 +244,27 @@ impl Snapshot {
     }
 }
 
+/// Queues a frame for those of a part of the subscribers who observe `key`, and returns how many
+/// these are.
+pub(super) fn deliver_to_observers(
+    subscribers: &Chunk,
+    delivery: &Delivery<'_>,
+    key: &str,
+    known: &mut Option<Known>,
+) -> usize {
+    let mut delivered = 0;
+    for registration in subscribers.iter().flatten() {
+        let Some(observer) = registration.observer.lock().clone() else { continue };
+        if observer.observes(delivery.channel, key, known) {
+            registration.mailbox.deliver(registration, delivery);
+            delivered += 1;
+        }
+    }
+    delivered
+}
+
 /// What the last observer's tokens grant, and which tokens these were.
-type Known = (Arc<Observer>, bool);
+pub(super) type Known = (Arc<Observer>, bool);
 
 impl Observer {
     /// Whether the tokens grant `observe`. Equal permissions are shared between connections, so

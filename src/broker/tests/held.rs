@@ -103,6 +103,35 @@ fn observer(prefix: &str) -> Arc<Observer> {
     Arc::new(Observer { connect, subscribe: None })
 }
 
+impl World {
+    /// Tells the observers of a key in the channel `c` of it.
+    fn update(&self, key: &str) {
+        let text = json!({"key": key}).to_string();
+        let frame = UnstampedFrame::without_id(0, |out| out.extend_from_slice(text.as_bytes()));
+        let audience = Audience::Observers(key.into());
+        let draft = Draft { frame, audience, write: None, announcement: None };
+        let permit = self.hub.try_reserve(draft.size()).unwrap();
+        self.hub.publish(&"c".into(), draft.outgoing(Settle::Nobody, permit));
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_of_observers_lets_others_run() {
+    let world = World::new();
+    let observer = observer("a");
+    let crowd: Vec<_> = (0..300).map(|_| world.held("c", BUDGET)).collect();
+    for (held, subscriber) in &crowd {
+        held.observe(Some(Arc::clone(&observer)));
+        subscriber.mailbox.release(held, |_| true);
+    }
+    world.update("a.1");
+    let told = |number: usize| crowd[number].1.mailbox.queued_bytes() > 0;
+    until(|| told(0)).await;
+    assert!(!told(299), "all of them were told in one turn");
+    until(|| told(299)).await;
+    assert!((0..300).all(told));
+}
+
 #[tokio::test]
 async fn section_7_3_observers_get_the_keys_that_they_may_see() {
     let world = World::new();
@@ -114,16 +143,7 @@ async fn section_7_3_observers_get_the_keys_that_they_may_see() {
         subscriber.mailbox.release(held, |_| true);
     }
     for key in ["a.1", "b.1"] {
-        let text = json!({"key": key}).to_string();
-        let frame = UnstampedFrame::without_id(0, |out| out.extend_from_slice(text.as_bytes()));
-        let draft = Draft {
-            frame,
-            audience: Audience::Observers(key.into()),
-            write: None,
-            announcement: None,
-        };
-        let permit = world.hub.try_reserve(draft.size()).unwrap();
-        world.hub.publish(&"c".into(), draft.outgoing(Settle::Nobody, permit));
+        world.update(key);
     }
     let keys = subscribers.map(|(_, subscriber)| {
         let received = subscriber.received().into_iter();
