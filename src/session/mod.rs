@@ -263,6 +263,11 @@ impl<R> Session<R> {
         self.timers.due(now)
     }
 
+    /// Whether the connection is to end whatever it waits for.
+    pub(crate) fn is_aged(&self, now: Now) -> bool {
+        self.timers.is_aged(now)
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }

@@ -105,8 +105,13 @@ impl Timers {
         periodic.chain(self.end).fold(self.idle_at(), Duration::min)
     }
 
+    /// Whether the maximum age is reached.
+    pub(super) fn is_aged(&self, now: Now) -> bool {
+        self.end.is_some_and(|end| end <= now.steady)
+    }
+
     pub(super) fn due<R>(&mut self, now: Now) -> Option<Action<'static, R>> {
-        if self.end.is_some_and(|end| end <= now.steady) {
+        if self.is_aged(now) {
             return Some(Action::Close(CloseReason::MaximumAge));
         }
         if self.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.is_due(now)) {

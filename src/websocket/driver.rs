@@ -222,6 +222,7 @@ impl Driver {
                         // What the client sent in the meantime was not its fault to be unread.
                         let Open { core, connection } = &self.open;
                         connection.session().lock().resume(self.waits_since, core.clock.now());
+                        self.hasten_timer();
                         // It may have ended with the connection being closed, which comes first.
                         return Ok(true);
                     }
@@ -248,6 +249,14 @@ impl Driver {
             }
         }
         Ok(true)
+    }
+
+    /// Lets the timer fire when the session wants to be called, where it was put off further.
+    fn hasten_timer(&mut self) {
+        let next = self.open.next_deadline();
+        if next < self.timer.deadline() {
+            self.timer.as_mut().reset(next);
+        }
     }
 
     fn handle(&mut self, now: Now, incoming: Incoming, replies: Vec<u8>) {
@@ -313,12 +322,15 @@ impl Driver {
             return Err(Ended);
         }
         let Open { core, connection } = &self.open;
+        let now = core.clock.now();
         if self.wait.is_some() {
-            // Nothing is read, and so nothing can be held against the client.
+            // Nothing is read, and so nothing can be held against the client but its age.
+            if connection.session().lock().is_aged(now) {
+                connection.mailbox().close(CloseReason::MaximumAge);
+            }
             self.timer.as_mut().reset(Instant::now() + WAITING);
             return Ok(true);
         }
-        let now = core.clock.now();
         let sent_by_others = connection.mailbox().last_sent();
         {
             let mut session = connection.session().lock();

@@ -281,6 +281,18 @@ async fn a_hook_ends_with_its_client() {
 }
 
 #[tokio::test]
+async fn section_5_a_client_that_waits_ends_at_its_maximum_age_all_the_same() {
+    let second = Duration::from_secs(1);
+    let limits =
+        |builder: BrokerBuilder| builder.hook_timeout(60 * second).max_connection_age(Some(second));
+    let (server, host) = hosted(limits).await;
+    let mut jim = Client::subscribed(&server, &chat("jim"), "room").await;
+    jim.publish("room", "chat", &json!("hangs")).await;
+    assert_eq!(jim.close_code().await, 1001);
+    until(|| host.cancelled.load(Ordering::Relaxed) == 1).await;
+}
+
+#[tokio::test]
 async fn a_timeout_out_of_range_is_refused() {
     for timeout in [Duration::ZERO, Duration::from_secs(61)] {
         assert!(builder().hook_timeout(timeout).build().await.is_err());
