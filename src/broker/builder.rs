@@ -42,7 +42,6 @@ const DEPARTURES_AT_ONCE: usize = 16;
 /// | permissions that equal tokens share, across connections | 1,000 different ones; further ones are kept by each connection |
 /// | regular expressions that tokens share | 1,000; further ones are compiled for each token |
 /// | the members of a presence channel | 102,400 bytes of JSON |
-/// | what a subscriber that comes back, or observes values, is told at a time | 64 KiB, or a quarter of [`max_queued_bytes`](Self::max_queued_bytes) |
 #[must_use = "a builder does nothing until it builds"]
 pub struct BrokerBuilder {
     keys: Vec<VerifyingKey>,
