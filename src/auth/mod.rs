@@ -37,4 +37,4 @@ pub(crate) use grants::{Decision, Grants, MessageGrants, ReactGrant, StorageGran
 pub(crate) use permissions::{Digest, Permissions};
 pub(crate) use revocations::{MAX_REVOCATIONS, Revocations};
 pub(crate) use token::{Scope, Token, TokenIdentity};
-pub(crate) use verifier::Verifier;
+pub(crate) use verifier::{TokenError, Verifier};

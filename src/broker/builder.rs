@@ -18,7 +18,7 @@ use crate::session::{MessageRate, SessionSettings, TimerSettings};
 use fanfare_storage::{MessageId, Storage};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
@@ -52,6 +52,7 @@ pub struct BrokerBuilder {
     storage: Option<Arc<dyn Storage>>,
     allowed_origins: Vec<Box<str>>,
     timers: TimerSettings,
+    max_connections: Option<usize>,
     max_subscriptions: usize,
     message_rate: Option<(u32, u32)>,
     max_inbound_message: usize,
@@ -87,6 +88,7 @@ impl BrokerBuilder {
             storage: None,
             allowed_origins: Vec::new(),
             timers: TimerSettings::default(),
+            max_connections: None,
             max_subscriptions: 10_000,
             message_rate: None,
             max_inbound_message: 64 << 10,
@@ -175,6 +177,15 @@ impl BrokerBuilder {
     /// read what it is told while it subscribes, before it is closed as too slow.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timers.idle = timeout;
+        self
+    }
+
+    /// How many connections may be open at once, at least 1; any number by default. One more is
+    /// refused with status 503 and `TOO_MANY_CONNECTIONS`, after its token was verified and before
+    /// it is used up. Each connection is an open file of the process: a limit below the system's
+    /// leaves some for the storage, and for answers to probes.
+    pub fn max_connections(mut self, number: usize) -> Self {
+        self.max_connections = Some(number);
         self
     }
 
@@ -349,6 +360,7 @@ impl BrokerBuilder {
             settings: Settings {
                 api_keys: self.api_keys,
                 allowed_origins: self.allowed_origins,
+                max_connections: self.max_connections,
                 max_inbound_message: self.max_inbound_message,
                 mailbox_budget: self.mailbox_budget,
                 max_client_body: self.max_client_body,
@@ -364,6 +376,7 @@ impl BrokerBuilder {
             sessions: Arc::new(sessions),
             host: self.hooks.map(|hooks| Arc::new(Host::new(hooks, self.hook_timeout))),
             connections: Connections::default(),
+            places_taken: AtomicUsize::new(0),
             bookings,
             recoveries,
             revoking: tokio::sync::Mutex::default(),
@@ -403,6 +416,9 @@ impl BrokerBuilder {
             .is_some_and(|(rate, burst)| ![rate, burst].iter().all(|n| rates.contains(n)))
         {
             return wrong("max_message_rate must be 1 to 1,000,000, per second and at once");
+        }
+        if self.max_connections == Some(0) {
+            return wrong("max_connections must be at least 1");
         }
         if self.mailbox_budget < 16 << 10 {
             return wrong("max_queued_bytes must be at least 16,384 bytes");

@@ -131,6 +131,10 @@ impl Core {
     ) -> Option<Wait> {
         match action {
             Action::None => None,
+            Action::Reply(Event::Error { channel, error }) => {
+                connection.mailbox.refuse(channel, error);
+                None
+            }
             Action::Reply(event) => {
                 connection.mailbox.push(event.to_frame());
                 None
@@ -168,8 +172,7 @@ impl Core {
                 Some(Box::pin(async move {
                     let channel = update.written.clone();
                     if let Err(error) = core.update_umd(&connection, update).await {
-                        let event = Event::Error { channel, error };
-                        connection.mailbox.push(event.to_frame());
+                        connection.mailbox.refuse(channel, error);
                     }
                 }))
             }
@@ -217,8 +220,7 @@ impl Core {
                         (booking.draft, settle)
                     }
                     Err(error) => {
-                        let channel = Some(request.written.into());
-                        connection.mailbox.push(Event::Error { channel, error }.to_frame());
+                        connection.mailbox.refuse(Some(request.written.into()), error);
                         return None;
                     }
                 }
@@ -301,7 +303,7 @@ impl Core {
                 Ok(fresh) => return Some(fresh),
                 Err(error) => {
                     uncertain = use_of.spend;
-                    tracing::warn!(%error, "storage could not tell whether a token was used");
+                    tracing::debug!(%error, "storage could not tell whether a token was used");
                     tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
                 }
             }

@@ -13,14 +13,13 @@ use super::reaction::ReactionLimits;
 use super::recovery::Recoveries;
 use super::schedule::Bookings;
 use super::secrets;
-use crate::auth::{Scope, Token, Verifier};
+use crate::auth::{Token, Verifier};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
-use crate::session::{Action, CloseReason, Session, SessionSettings, single_use};
+use crate::session::{Action, CloseReason, Session, SessionSettings};
 use fanfare_storage::Storage;
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
@@ -29,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) api_keys: Vec<Box<str>>,
     /// Origins that may use the client HTTP API from a browser; empty is any.
     pub(crate) allowed_origins: Vec<Box<str>>,
+    pub(crate) max_connections: Option<usize>,
     pub(crate) max_inbound_message: usize,
     pub(crate) mailbox_budget: usize,
     pub(crate) max_client_body: usize,
@@ -49,6 +49,8 @@ pub(crate) struct Core {
     /// The host's hooks, where it has any.
     pub(super) host: Option<Arc<Host>>,
     pub(crate) connections: Connections,
+    /// By connections that are open, or are about to be.
+    pub(super) places_taken: AtomicUsize,
     pub(super) bookings: Arc<Bookings>,
     pub(super) recoveries: Recoveries,
     /// Held by who revokes.
@@ -76,42 +78,6 @@ impl Core {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Whether `token` may open a connection (protocol section 5), but for its single use.
-    pub(crate) fn verify_connect(&self, token: &str) -> Result<Token, ProtocolError> {
-        if self.is_draining() {
-            return Err(ProtocolError::shutting_down());
-        }
-        if token.is_empty() {
-            return Err(refused(
-                "a token is needed, as ?token=JWT or as Authorization: Bearer JWT",
-            ));
-        }
-        let now = self.clock.now().wall;
-        let token = self.verifier.verify(token, now).map_err(|error| refused(error.to_string()))?;
-        if !token.has_scope(Scope::Connect) {
-            return Err(refused("the token's scope must contain \"connect\""));
-        }
-        if token.connection_id.is_some() {
-            return Err(refused("a token with a connectionId can't open a connection"));
-        }
-        Ok(token)
-    }
-
-    /// Uses a token for a single use up; others are always good.
-    pub(crate) async fn spend_connect(&self, token: &Token) -> Result<(), ProtocolError> {
-        let Some(use_of) = single_use(token) else { return Ok(()) };
-        let now = self.clock.now().wall;
-        let fresh = self.storage.spend_token(use_of, now).await.map_err(|error| {
-            tracing::warn!(%error, "a single-use token could not be checked");
-            ProtocolError::storage(error, "try again later")
-        })?;
-        if fresh {
-            Ok(())
-        } else {
-            Err(refused("the token is for a single use and was used before"))
-        }
-    }
-
     /// Opens a connection for a user: it is welcomed and subscribed to what its token says. What
     /// is returned with it has to end before its first message is looked at.
     pub(crate) fn open(
@@ -122,7 +88,8 @@ impl Core {
     ) -> Result<(Arc<Connection>, Option<Wait>), aws_lc_rs::error::Unspecified> {
         let now = self.clock.now();
         let (id, secret) = (secrets::random()?, secrets::random()?);
-        let mailbox = Arc::new(Mailbox::new(self.settings.mailbox_budget));
+        let refusals = Arc::clone(&self.hub.counters().refused);
+        let mailbox = Arc::new(Mailbox::counting(self.settings.mailbox_budget, refusals));
         let early = self.clock.jitter(self.sessions.timers.most_early());
         let sessions = Arc::clone(&self.sessions);
         let session = Session::new(sessions, Arc::clone(&id), token, meta, now, early);
@@ -224,6 +191,4 @@ impl Core {
     }
 }
 
-fn refused(message: impl Into<Cow<'static, str>>) -> ProtocolError {
-    ProtocolError::new(Code::InvalidToken, message)
 }

@@ -11,7 +11,6 @@ use super::outgoing::{Audience, Change, Draft, PendingWrite};
 use super::schedule::{Booking, Deed, Task};
 use crate::protocol::entry::{EntryText, meta};
 use crate::protocol::error::ProtocolError;
-use crate::protocol::event::Event;
 use crate::protocol::frame::{UnstampedFrame, text_frame};
 use crate::session::{GetRequest, SetRequest, StorageScope};
 use bytes::Bytes;
@@ -153,8 +152,7 @@ impl Core {
                 self.send(Arc::clone(&request.channel), booking.draft, settle)
             }
             Err(error) => {
-                let channel = Some((*request.written).into());
-                connection.mailbox().push(Event::Error { channel, error }.to_frame());
+                connection.mailbox().refuse(Some((*request.written).into()), error);
                 None
             }
         }
@@ -169,14 +167,11 @@ impl Core {
         let GetRequest { channel, written, key } = request;
         let (written, key) = (written.into_owned(), key.into_owned());
         Box::pin(async move {
-            let answer = match core.entry_data(&channel, &key).await {
-                Ok(answer) => text_frame(192, |out| out.extend_from_slice(&answer)),
-                Err(error) => {
-                    let channel = Some(written.into_boxed_str());
-                    Event::Error { channel, error }.to_frame()
-                }
-            };
-            connection.mailbox().push(answer);
+            let mailbox = connection.mailbox();
+            match core.entry_data(&channel, &key).await {
+                Ok(answer) => mailbox.push(text_frame(192, |out| out.extend_from_slice(&answer))),
+                Err(error) => mailbox.refuse(Some(written.into_boxed_str()), error),
+            }
         })
     }
 

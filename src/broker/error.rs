@@ -87,11 +87,9 @@ impl From<ProtocolError> for Error {
     }
 }
 
-/// A read that failed, which the log is told of too.
+/// A read that failed.
 pub(super) fn unreadable(cause: fanfare_storage::Error) -> ProtocolError {
-    if cause.kind() != ErrorKind::Closed {
-        tracing::error!(error = %cause, "the storage could not be read");
-    }
+    tracing::debug!(error = %cause, "the storage could not be read");
     ProtocolError::storage(cause, "the storage can't be read; try again later")
 }
 

@@ -297,7 +297,7 @@ impl Hub {
             let mut unsettled = Unsettled { hub: &self, channel: &channel, writes };
             let result = self.storage.commit(&channel.name, items, batch.at).await;
             if let Err(error) = &result {
-                tracing::error!(channel = &*channel.name, %error, "messages could not be stored");
+                tracing::debug!(channel = &*channel.name, %error, "messages could not be stored");
             }
             unsettled.settle(result);
         }

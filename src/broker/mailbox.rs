@@ -13,7 +13,10 @@ pub(crate) use direct::Mail;
 use super::frame_queue::FrameQueue;
 use super::outgoing::Audience;
 use super::relief::{Pressure, pressure};
+use super::stats::Refusals;
 use super::subscribers::{Delivery, Phase, Registration};
+use crate::protocol::error::ProtocolError;
+use crate::protocol::event::Event;
 use crate::protocol::frame::Frame;
 use crate::session::CloseReason;
 use direct::Direct;
@@ -29,6 +32,8 @@ use std::time::Duration;
 pub(crate) struct Mailbox {
     state: Mutex<State>,
     budget: usize,
+    /// Where errors are counted that the client is told.
+    refusals: Arc<Refusals>,
 }
 
 #[derive(Debug, Default)]
@@ -74,8 +79,19 @@ pub(crate) struct Gathered {
 
 impl Mailbox {
     /// An empty mailbox that holds up to `budget` bytes, and at least one frame of any size.
+    pub(crate) fn counting(budget: usize, refusals: Arc<Refusals>) -> Self {
+        Self { state: Mutex::default(), budget, refusals }
+    }
+
+    #[cfg(test)]
     pub(crate) fn new(budget: usize) -> Self {
-        Self { state: Mutex::default(), budget }
+        Self::counting(budget, Arc::default())
+    }
+
+    /// Tells the client what went wrong, on the channel as it wrote it.
+    pub(super) fn refuse(&self, channel: Option<Box<str>>, error: ProtocolError) {
+        self.refusals.count(error.code.kind());
+        self.push(Event::Error { channel, error }.to_frame());
     }
 
     /// Queues a frame.

@@ -1,6 +1,8 @@
 //! A storage whose use is counted.
 
+use super::latency::Latency;
 use super::stats::Counter;
+use super::throttle::Throttle;
 use async_trait::async_trait;
 use fanfare_storage::{
     Capabilities, Entry, EntryQuery, ErrorKind, Feed, Item, ListedMessage, MessageId, MessagePage,
@@ -9,12 +11,16 @@ use fanfare_storage::{
 };
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 #[derive(Debug, Default)]
 pub(crate) struct StorageUse {
     /// Messages.
     pub(super) stored: Counter,
     pub(super) errors: Counter,
+    /// Of commits that succeeded.
+    pub(super) commits: Latency,
+    told: Throttle,
 }
 
 pub(super) struct MeteredStorage {
@@ -34,10 +40,16 @@ impl MeteredStorage {
         Self { inner, counted }
     }
 
-    /// Counts a failure. That nothing works after the end is none.
+    /// Counts a failure, and logs it now and then: a storage that fails does so for everybody. That
+    /// nothing works after the end is none.
     fn count<T>(&self, result: Result<T>) -> Result<T> {
-        if result.as_ref().is_err_and(|error| error.kind() != ErrorKind::Closed) {
+        if let Err(error) = &result
+            && error.kind() != ErrorKind::Closed
+        {
             self.counted.errors.add(1);
+            if let Some(times) = self.counted.told.pass() {
+                tracing::error!(times, %error, "the storage fails");
+            }
         }
         result
     }
@@ -57,7 +69,9 @@ impl Storage for MeteredStorage {
     ) -> Result<Vec<Outcome>> {
         let is_message: Vec<_> =
             items.iter().map(|item| matches!(item.write, Write::Publish(_))).collect();
+        let start = Instant::now();
         let outcomes = self.count(self.inner.commit(channel, items, now).await)?;
+        self.counted.commits.add(start.elapsed());
         let stored = outcomes
             .iter()
             .zip(is_message)

@@ -1,5 +1,6 @@
 //! The broker that a host holds: channels, connections, publishing, reading, the end.
 
+mod admission;
 mod attach;
 mod builder;
 mod burst;
@@ -21,6 +22,7 @@ mod hub;
 mod info;
 #[cfg(feature = "internals")]
 pub mod internals;
+mod latency;
 mod listed;
 mod listing;
 mod mailbox;
@@ -42,8 +44,10 @@ mod secrets;
 mod shutdown;
 mod stats;
 mod subscribers;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod umd;
 
 pub use builder::BrokerBuilder;
@@ -64,6 +68,7 @@ pub use revoking::RevocationEffect;
 pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 pub use stats::Stats;
 
+pub(crate) use admission::Place;
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::Core;
 pub(crate) use entry::SET as ENTRY_SET;
@@ -518,7 +523,7 @@ async fn keep(core: Weak<Core>) {
             return;
         }
         if let Err(error) = core.hub.save_high_water().await {
-            tracing::warn!(%error, "the newest id could not be noted");
+            tracing::debug!(%error, "the newest id could not be noted");
         }
         if second == 0 {
             core.verifier.revocations().forget_expired(core.clock.now().wall);
@@ -547,7 +552,7 @@ async fn sweep(core: &Core) {
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "expired messages could not be removed");
+                tracing::debug!(%error, "expired messages could not be removed");
                 return;
             }
         }

@@ -6,7 +6,6 @@ use super::mailbox::Mailbox;
 use super::schedule::Bookings;
 use super::subscribers::ConnectionKey;
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::event::Event;
 use crate::protocol::frame::UnstampedFrame;
 use bytes::Bytes;
 use fanfare_storage::{
@@ -258,8 +257,7 @@ impl Settle {
                 let _ = caller.send(Err(refusal));
             }
             Self::Connection { mailbox, written } => {
-                let error = refusal.into_error();
-                mailbox.push(Event::Error { channel: Some(written), error }.to_frame());
+                mailbox.refuse(Some(written), refusal.into_error());
             }
             Self::Booking { bookings, due, then } => {
                 // It may be there all the same.

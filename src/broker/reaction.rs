@@ -8,7 +8,6 @@ use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::Pending;
 use super::subscribers::ConnectionKey;
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::event::Event;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::{json, names};
@@ -169,10 +168,7 @@ impl Core {
                     let permit = core.hub.reserve(draft.size()).await;
                     core.hub.publish(&request.channel, draft.outgoing(settle, permit));
                 }
-                Err(error) => {
-                    let channel = Some(request.written);
-                    mailbox.push(Event::Error { channel, error }.to_frame());
-                }
+                Err(error) => mailbox.refuse(Some(request.written), error),
             }
         })
     }

@@ -97,7 +97,9 @@ impl Recoveries {
             let turn = self.reads.acquire().await;
             match read().await {
                 Ok(found) => return Ok(found),
-                Err(error) => tracing::warn!(%error, "what a subscriber is owed could not be read"),
+                Err(error) => {
+                    tracing::debug!(%error, "what a subscriber is owed could not be read");
+                }
             }
             drop(turn);
             tokio::time::sleep(Duration::from_millis(50 << attempt)).await;

@@ -125,7 +125,7 @@ impl Core {
             let revocations = self.verifier.revocations();
             let revocation = revocations.joined(revocation, now).map_err(|_| too_many())?;
             self.storage.revoke(revocation.clone()).await.map_err(|error| {
-                tracing::error!(%error, "a revocation could not be stored");
+                tracing::debug!(%error, "a revocation could not be stored");
                 unavailable(error)
             })?;
             revocations.insert(revocation);

@@ -1,8 +1,15 @@
 //! Numbers that tell how a broker is doing.
 
 use super::Broker;
+use super::admission::TokenFault;
 use super::core::Core;
+use super::latency::Latencies;
+use super::tally::{Counts, Tally};
+use super::throttle::Throttle;
+use crate::protocol::error::Code;
+use crate::session::CloseReason;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is counted as it happens. Nothing is decided by these, so they are not ordered with
@@ -14,13 +21,35 @@ pub(crate) struct Counters {
     pub(super) connected: Counter,
     pub(super) slow_consumers: Counter,
     pub(super) dropped: Counter,
+    pub(super) refused: Arc<Refusals>,
+    pub(super) closed: Tally<CLOSE_REASONS>,
+    pub(super) tokens: Tally<TOKEN_FAULTS>,
+    pub(super) token_faults_told: Throttle,
+    pub(super) crowds_told: Throttle,
+    pub(crate) wrong_keys_told: Throttle,
 }
+
+/// Errors that clients and backends were told, by their codes.
+pub(crate) type Refusals = Tally<{ Code::KINDS }>;
+
+const CLOSE_REASONS: usize = CloseReason::ALL.len();
+const TOKEN_FAULTS: usize = TokenFault::NAMES.len();
 
 impl Counters {
     /// Notes a connection that is closed for its slowness, and what is dropped by that.
     pub(crate) fn slow_consumer(&self, dropped: usize) {
         self.slow_consumers.add(1);
         self.dropped.add(dropped);
+    }
+
+    /// Notes an error that is told over HTTP.
+    pub(crate) fn refused(&self, code: Code) {
+        self.refused.count(code.kind());
+    }
+
+    /// Notes a connection that the broker closes.
+    pub(crate) fn closed(&self, reason: CloseReason) {
+        self.closed.count(reason as usize);
     }
 }
 
@@ -43,6 +72,8 @@ impl Counter {
 pub struct Stats {
     /// Open connections.
     pub connections: u64,
+    /// How many may be open, where that is [limited](crate::BrokerBuilder::max_connections).
+    pub max_connections: Option<u64>,
     /// Channels that somebody is subscribed to.
     pub channels: u64,
     /// Subscriptions, those included that channels leave out of their counts.
@@ -74,9 +105,34 @@ pub struct Stats {
     pub slow_consumers: u64,
     /// Calls of the storage that failed, in total, those after its end excepted.
     pub storage_errors: u64,
+    refused: Counts<{ Code::KINDS }>,
+    closed: Counts<CLOSE_REASONS>,
+    tokens: Counts<TOKEN_FAULTS>,
+    commits: Latencies,
 }
 
 impl Stats {
+    /// How many errors clients and backends were told, on WebSockets and over HTTP, in total: the
+    /// name of each [`Code`], and its number. Those of a host's own are one, `CUSTOM`.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.refused.named(Code::kinds())
+    }
+
+    /// How many tokens opened no connection, in total, by what was wrong with them: `missing`,
+    /// `not_verified` (the signature is of none of the keys), `expired`, `not_yet`, `audience`,
+    /// `issuer`, `claims` (they are malformed), `revoked`, `scope`, `other_connection` or `used`.
+    pub fn refused_tokens(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.tokens.named(TokenFault::NAMES)
+    }
+
+    /// How many connections the broker closed, in total, by why it did: `maximum_age`, `idle`,
+    /// `draining`, `missed_heartbeat`, `disconnected`, `slow_consumer`, `storage_fault`,
+    /// `message_too_big`, `protocol_violation` or `invalid_text`. The others that ended did so by
+    /// themselves.
+    pub fn closed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.closed.named(CloseReason::ALL.map(CloseReason::name))
+    }
+
     /// In the text format that Prometheus reads (version 0.0.4), with names that start with
     /// `fanfare_`.
     ///
@@ -88,7 +144,7 @@ impl Stats {
     /// ```
     #[must_use]
     pub fn to_prometheus(&self) -> String {
-        let mut text = String::with_capacity(2_048);
+        let mut text = String::with_capacity(8_192);
         let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
             // Writing to a string can't fail.
             let _ = write!(
@@ -107,6 +163,9 @@ impl Stats {
         ] {
             metric(name, "gauge", help, value);
         }
+        if let Some(number) = self.max_connections {
+            metric("max_connections", "gauge", "How many connections may be open.", number);
+        }
         for (name, help, value) in [
             ("connections_opened_total", "Connections opened.", self.connections_opened),
             ("messages_published_total", "Messages published to channels.", self.published),
@@ -118,7 +177,29 @@ impl Stats {
         ] {
             metric(name, "counter", help, value);
         }
+        by_kind(&mut text, "refusals_total", "Errors that were told.", "code", self.refused());
+        let help = "Tokens that opened no connection.";
+        by_kind(&mut text, "refused_tokens_total", help, "reason", self.refused_tokens());
+        let help = "How long it took the storage to take a batch of writes.";
+        self.commits.write(&mut text, "storage_commit_seconds", help);
+        let help = "Connections that the broker closed.";
+        by_kind(&mut text, "connections_closed_total", help, "reason", self.closed());
         text
+    }
+}
+
+/// A counter with a label.
+fn by_kind(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    counts: impl Iterator<Item = (&'static str, u64)>,
+) {
+    // Writing to a string can't fail.
+    let _ = write!(text, "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} counter\n");
+    for (kind, count) in counts {
+        let _ = writeln!(text, "fanfare_{name}{{{label}=\"{kind}\"}} {count}");
     }
 }
 
@@ -141,6 +222,7 @@ impl Core {
         let counters = self.hub.counters();
         Stats {
             connections: self.connections.len() as u64,
+            max_connections: self.settings.max_connections.map(|number| number as u64),
             channels: channels as u64,
             subscriptions: subscriptions as u64,
             queued_bytes: queued,
@@ -154,6 +236,10 @@ impl Core {
             dropped: counters.dropped.get(),
             slow_consumers: counters.slow_consumers.get(),
             storage_errors: self.storage_use.errors.get(),
+            refused: counters.refused.counts(),
+            closed: counters.closed.counts(),
+            tokens: counters.tokens.counts(),
+            commits: self.storage_use.commits.totals(),
         }
     }
 }

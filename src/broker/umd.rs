@@ -100,6 +100,6 @@ impl Core {
 }
 
 fn undecided(error: fanfare_storage::Error) -> ProtocolError {
-    tracing::warn!(%error, "storage could not tell whether a token was used");
+    tracing::debug!(%error, "storage could not tell whether a token was used");
     ProtocolError::storage(error, "nothing was changed; try again later")
 }

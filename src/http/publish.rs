@@ -150,7 +150,7 @@ async fn publish_array(
             Err(error) => Err(error),
         });
     }
-    Ok(answer_all(&results))
+    Ok(answer_all(core, &results))
 }
 
 async fn begin_item(
@@ -183,11 +183,11 @@ async fn publish_to_channels(
     let message = message(origin, fields, "", &event(fields)?)?;
     let published = core.publish_to_all(channels, message).await?;
     let results = published.into_iter().map(|result| result.map(|one| accepted(&one, tells_id)));
-    Ok(answer_all(&results.collect::<Vec<_>>()))
+    Ok(answer_all(core, &results.collect::<Vec<_>>()))
 }
 
 /// 202 if any was accepted, else the status of the first error.
-fn answer_all(results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
+fn answer_all(core: &Core, results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
     let status = match results.first() {
         Some(Err(error)) if results.iter().all(Result::is_err) => {
             StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST)
@@ -202,6 +202,7 @@ fn answer_all(results: &[Result<Accepted, ProtocolError>]) -> Response<Body> {
         match result {
             Ok(accepted) => accepted.write(&mut body),
             Err(error) => {
+                core.hub.counters().refused(error.code);
                 body.push(b'{');
                 write_error(&mut body, error);
                 body.push(b'}');

@@ -69,14 +69,16 @@ where
     B::Error: Into<BoxError>,
 {
     let path = request.uri().path().to_owned();
-    let Some(path) = path.strip_prefix(prefix) else { return answer::error(&not_found()) };
+    let Some(path) = path.strip_prefix(prefix) else {
+        return refuse(core, &not_found());
+    };
     if let Some(operation) = path.strip_prefix("/connection/") {
         return client_answer(core, operation, request).await;
     }
-    let Some(route) = Route::of(path) else { return answer::error(&not_found()) };
+    let Some(route) = Route::of(path) else { return refuse(core, &not_found()) };
     let allowed = route.allowed();
     if !allowed.split(", ").any(|method| method == request.method().as_str()) {
-        return wrong_method(allowed);
+        return wrong_method(core, allowed);
     }
     let is_connect = route == Route::Connect;
     let result = match route {
@@ -91,11 +93,15 @@ where
             Err(error) => Err(error),
         },
     };
-    let mut response = result.unwrap_or_else(|error| answer::error(&error));
+    let mut response = result.unwrap_or_else(|error| refuse(core, &error));
     if is_connect && response.status() == StatusCode::BAD_REQUEST {
         // RFC 6455 section 4.2.2: what would be right.
         let version = HeaderValue::from_static("13");
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
+    }
+    if is_connect && response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        // Whoever is to come back later holds no open file meanwhile.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -109,12 +115,12 @@ where
     let headers = request.headers().clone();
     let operation = client_api::Operation::by_name(operation);
     let mut response = match (operation, request.method()) {
-        (None, _) => answer::error(&not_found()),
+        (None, _) => refuse(core, &not_found()),
         (Some(_), &Method::OPTIONS) => cors::preflight(),
         (Some(operation), &Method::POST) => client_api::perform(core, operation, request)
             .await
-            .unwrap_or_else(|error| answer::error(&error)),
-        _ => wrong_method("POST"),
+            .unwrap_or_else(|error| refuse(core, &error)),
+        _ => wrong_method(core, "POST"),
     };
     cors::allow(&mut response, &headers, &core.settings.allowed_origins);
     response
@@ -155,11 +161,16 @@ fn client_module() -> Response<Body> {
     response
 }
 
-fn wrong_method(allowed: &'static str) -> Response<Body> {
+fn wrong_method(core: &Core, allowed: &'static str) -> Response<Body> {
     let message = format!("this path answers {allowed} only");
-    let mut response = answer::error(&ProtocolError::new(Code::MethodNotAllowed, message));
+    let mut response = refuse(core, &ProtocolError::new(Code::MethodNotAllowed, message));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+fn refuse(core: &Core, error: &ProtocolError) -> Response<Body> {
+    core.hub.counters().refused(error.code);
+    answer::error(error)
 }
 
 fn not_found() -> ProtocolError {

@@ -16,6 +16,9 @@ pub(super) fn authenticate(core: &Core, headers: &HeaderMap) -> Result<(), Proto
     if fits {
         return Ok(());
     }
+    if let Some(times) = core.hub.counters().wrong_keys_told.pass() {
+        tracing::warn!(times, "requests without one of this server's API keys are refused");
+    }
     Err(ProtocolError::new(
         Code::InvalidApiKey,
         "this path needs \"Authorization: Bearer KEY\" with one of the server's API keys",
@@ -43,7 +46,7 @@ pub(super) async fn cancel_schedule(
 ) -> Result<Response<Body>, ProtocolError> {
     let gone = match id.parse() {
         Ok(id) => !core.cancel_schedule(id).await.map_err(|error| {
-            tracing::error!(%error, "a schedule could not be cancelled");
+            tracing::debug!(%error, "a schedule could not be cancelled");
             ProtocolError::storage(error, "the storage failed; try again later")
         })?,
         Err(_) => true,

@@ -22,7 +22,6 @@ macro_rules! codes {
 
         impl Code {
             /// All but the host's own.
-            #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The code as it is on the wire.
@@ -121,9 +120,27 @@ codes! {
     BodyTooLarge "BODY_TOO_LARGE" 413,
     /// the broker is shutting down, or has (beyond Hotsock).
     ShuttingDown "SHUTTING_DOWN" 503,
+    /// as many connections as there may be are open
+    /// ([`max_connections`](crate::BrokerBuilder::max_connections)) (beyond Hotsock).
+    TooManyConnections "TOO_MANY_CONNECTIONS" 503,
     /// a [hook](crate::Hooks) took too long or panicked, which refused what it was asked (beyond
     /// Hotsock).
     Unavailable "UNAVAILABLE" 503,
+}
+
+impl Code {
+    /// How many kinds of codes there are: hosts' own are one.
+    pub(crate) const KINDS: usize = Self::ALL.len() + 1;
+
+    /// Its kind's place among [`kinds`](Self::kinds).
+    pub(crate) fn kind(self) -> usize {
+        Self::ALL.iter().position(|code| *code == self).unwrap_or(Self::ALL.len())
+    }
+
+    /// The names of all kinds.
+    pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|code| code.as_str()).chain(["CUSTOM"])
+    }
 }
 
 impl fmt::Display for Code {

@@ -172,6 +172,36 @@ pub(crate) enum CloseReason {
 }
 
 impl CloseReason {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::MaximumAge,
+        Self::Idle,
+        Self::Draining,
+        Self::MissedHeartbeat,
+        Self::Disconnected,
+        Self::SlowConsumer,
+        Self::StorageFault,
+        Self::MessageTooBig,
+        Self::ProtocolViolation,
+        Self::InvalidText,
+    ];
+
+    /// A word for it, as metrics have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::MaximumAge => "maximum_age",
+            Self::Idle => "idle",
+            Self::Draining => "draining",
+            Self::MissedHeartbeat => "missed_heartbeat",
+            Self::Disconnected => "disconnected",
+            Self::SlowConsumer => "slow_consumer",
+            Self::StorageFault => "storage_fault",
+            Self::MessageTooBig => "message_too_big",
+            Self::ProtocolViolation => "protocol_violation",
+            Self::InvalidText => "invalid_text",
+        }
+    }
+
     /// The close code (RFC 6455 section 7.4, protocol section 5).
     pub(crate) const fn code(self) -> u16 {
         match self {

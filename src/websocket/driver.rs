@@ -3,7 +3,7 @@
 use super::reader::{Incoming, Reader};
 use super::socket::Socket;
 use crate::auth::Token;
-use crate::broker::{Connection, Core, FrameQueue, Mail, Peer, Wait};
+use crate::broker::{Connection, FrameQueue, Mail, Peer, Place, Wait};
 use crate::protocol::event::Meta;
 use crate::protocol::frame::close_frame;
 use crate::session::{Action, CloseReason, Now};
@@ -30,7 +30,7 @@ const TURNS: usize = 8;
 
 /// A connection that ends when this is dropped, however its task does.
 struct Open {
-    core: Arc<Core>,
+    core: Place,
     connection: Arc<Connection>,
 }
 
@@ -107,7 +107,7 @@ impl Future for Driver {
 impl Driver {
     /// Opens a connection on a socket; `None` where that can't be, and the socket is closed.
     pub(super) fn new(
-        core: &Arc<Core>,
+        core: Place,
         token: &Token,
         (meta, peer): (Meta, Peer),
         upgraded: Upgraded,
@@ -117,13 +117,15 @@ impl Driver {
             return None;
         };
         let (socket, early) = Socket::new(upgraded);
-        let open = Open { core: Arc::clone(core), connection };
+        let open = Open { core, connection };
         let timer = Box::pin(tokio::time::sleep_until(open.next_deadline()));
+        let core = &open.core;
         let now = core.clock.now();
+        let reader = Reader::new(core.settings.max_inbound_message, &early);
         Some(Self {
             open,
             socket,
-            reader: Reader::new(core.settings.max_inbound_message, &early),
+            reader,
             outbox: FrameQueue::default(),
             wait,
             waits_since: now.steady,
@@ -198,6 +200,7 @@ impl Driver {
 
     /// Starts the closing handshake (RFC 6455 section 7).
     fn close(&mut self, reason: CloseReason) {
+        self.open.core.hub.counters().closed(reason);
         if reason == CloseReason::SlowConsumer {
             let Open { core, connection } = &self.open;
             core.hub.counters().slow_consumer(connection.mailbox().dropped() + self.outbox.len());

@@ -13,8 +13,8 @@ use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 use tungstenite::handshake::derive_accept_key;
 
-/// Answers `GET /v1`: the token is checked first, then whether this is an upgrade, then the host is
-/// asked, and only then a single-use token is used up.
+/// Answers `GET /v1`: the token is checked first, then whether this is an upgrade and there is a
+/// place left, then the host is asked, and only then a single-use token is used up.
 pub(crate) async fn upgrade<B>(
     core: &Arc<Core>,
     mut request: Request<B>,
@@ -30,18 +30,18 @@ pub(crate) async fn upgrade<B>(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_an_upgrade("this connection can't be upgraded; use HTTP/1.1"))?;
+    let place = core.take_place()?;
     let parts = request.into_parts().0;
     let peer = Peer::of(&parts);
     let meta = core.ask_about_connect(&token, parts).await?;
     core.spend_connect(&token).await?;
 
-    let core = Arc::clone(core);
     // In boxes, since the task keeps room for the largest of its parts as long as it lives.
     let opened = Box::pin(async move {
         let upgraded = upgrade
             .await
             .inspect_err(|error| tracing::debug!(%error, "a client went away before its upgrade"));
-        Driver::new(&core, &token, (meta, peer), upgraded.ok()?)
+        Driver::new(place, &token, (meta, peer), upgraded.ok()?)
     });
     tokio::spawn(async move {
         if let Some(mut driver) = opened.await {

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, PATIENCE};
 use crate::server::{Server, builder, until};
-use crate::token::chat;
+use crate::token::{chat, connect};
 use fanfare::Message;
 use serde_json::json;
 use tokio_tungstenite::tungstenite;
@@ -197,6 +197,60 @@ async fn section_13_over_its_rate_a_connection_is_refused_and_stays() {
     let mut other = Client::connect(&server, &chat("eve")).await;
     other.subscribe("c").await;
     assert_eq!(server.broker.connection_count(), 2);
+}
+
+#[tokio::test]
+async fn who_would_be_one_too_many_is_refused_and_its_token_is_good_later() {
+    let server = Server::with(builder().max_connections(2)).await;
+    let jim = Client::connect(&server, &chat("jim")).await;
+    let _ann = Client::connect(&server, &chat("ann")).await;
+    let once = connect(&json!({"singleUse": true, "jti": "once"}));
+    let refused = || async {
+        match tokio_tungstenite::connect_async(server.url(&once)).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::Error::Http(answer)) => Err(answer),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let answer = refused().await.unwrap_err();
+    assert_eq!(
+        (answer.status(), &answer.headers()["connection"]),
+        (503.try_into().unwrap(), &"close".parse().unwrap())
+    );
+    let body = String::from_utf8(answer.into_body().unwrap()).unwrap();
+    assert!(body.contains("TOO_MANY_CONNECTIONS"), "{body}");
+    let stats = server.broker.stats().await;
+    assert_eq!((stats.connections, stats.max_connections), (2, Some(2)));
+    assert!(stats.to_prometheus().contains("\nfanfare_max_connections 2\n"));
+    let too_many = stats.refused().find(|(code, _)| *code == "TOO_MANY_CONNECTIONS");
+    assert_eq!(too_many, Some(("TOO_MANY_CONNECTIONS", 1)));
+
+    drop(jim);
+    // Its place is free once its socket is closed, just after it is counted no more.
+    let patience = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        loop {
+            if let Ok(socket) = refused().await {
+                return socket;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let _eve = patience.await.expect("a place is free");
+    assert!(builder().max_connections(0).build().await.is_err());
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_takes_no_place() {
+    let server = Server::with(builder().max_connections(1)).await;
+    let spent = connect(&json!({"singleUse": true, "jti": "once"}));
+    drop(Client::connect(&server, &spent).await);
+    until(|| server.broker.connection_count() == 0).await;
+    for _ in 0..3 {
+        assert!(tokio_tungstenite::connect_async(server.url(&spent)).await.is_err());
+    }
+    let used = server.broker.stats().await.refused_tokens().find(|(fault, _)| *fault == "used");
+    assert!(used.is_some_and(|(_, times)| times > 0));
+    Client::connect(&server, &chat("jim")).await;
 }
 
 #[tokio::test]

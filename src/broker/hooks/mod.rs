@@ -9,6 +9,7 @@ pub use connecting::Connecting;
 pub use publishing::Publishing;
 pub use subscribing::Subscribing;
 
+use super::throttle::Throttle;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
 use crate::protocol::names;
@@ -195,11 +196,12 @@ impl From<Veto> for ProtocolError {
 pub(crate) struct Host {
     hooks: Box<dyn Hooks>,
     timeout: Duration,
+    told: Throttle,
 }
 
 impl Host {
     pub(super) fn new(hooks: Box<dyn Hooks>, timeout: Duration) -> Self {
-        Self { hooks, timeout }
+        Self { hooks, timeout, told: Throttle::default() }
     }
 
     pub(super) async fn connect(&self, connecting: &mut Connecting) -> Result<(), ProtocolError> {
@@ -225,12 +227,14 @@ impl Host {
     where
         F: Future<Output = Result<(), Veto>> + Unpin,
     {
-        match tokio::time::timeout(self.timeout, guarded(|| call(&*self.hooks))).await {
+        let problem = match tokio::time::timeout(self.timeout, guarded(|| call(&*self.hooks))).await
+        {
             Ok(Ok(verdict)) => return verdict.map_err(ProtocolError::from),
-            Ok(Err(_)) => tracing::error!(hook, "a hook panicked, which refuses what it was asked"),
-            Err(_) => {
-                tracing::error!(hook, timeout = ?self.timeout, "a hook took too long, which refuses what it was asked");
-            }
+            Ok(Err(_)) => "panicked",
+            Err(_) => "took too long",
+        };
+        if let Some(times) = self.told.pass() {
+            tracing::error!(hook, times, timeout = ?self.timeout, "a hook {problem}, which refuses what it was asked");
         }
         let message = "the server could not decide about this; try again later";
         Err(ProtocolError::new(Code::Unavailable, message))

@@ -5,7 +5,6 @@ use crate::broker::connection::Connection;
 use crate::broker::core::Core;
 use crate::broker::subscribers::Registration;
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::event::Event;
 use crate::session::{CloseReason, Join, UseToken, used_before};
 use fanfare_storage::TokenUse;
 use std::sync::Arc;
@@ -24,8 +23,7 @@ impl Core {
             Err(Refused::Said(error)) => {
                 let mut session = connection.session().lock();
                 session.join_refused(&join.channel);
-                let event = Event::Error { channel: Some(join.written.clone()), error };
-                connection.mailbox().push(event.to_frame());
+                connection.mailbox().refuse(Some(join.written.clone()), error);
                 None
             }
             Err(Refused::Fault) => {

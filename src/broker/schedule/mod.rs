@@ -228,7 +228,7 @@ impl Core {
             }
             Ok(page) => plan.found(page.first().map(|next| next.due)),
             Err(error) => {
-                tracing::warn!(%error, "schedules could not be read");
+                tracing::debug!(%error, "schedules could not be read");
                 plan.unreadable(self.clock.now());
             }
         }
