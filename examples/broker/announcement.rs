@@ -13,6 +13,10 @@ pub(crate) struct Announcement<'a> {
     pub(crate) listening_on: SocketAddr,
     pub(crate) storage: &'a StorageChoice,
     pub(crate) demo: bool,
+    /// How many connections may be open; `None` for any number.
+    pub(crate) max_connections: Option<usize>,
+    /// How many files may be open, where that is known.
+    pub(crate) open_files: Option<u64>,
     /// The file that holds an API key, where there is one.
     pub(crate) api_key_file: Option<&'a Path>,
 }
@@ -31,11 +35,23 @@ impl Display for Announcement<'_> {
         }
         writeln!(f, "  console: http://{address}/console")?;
         writeln!(f, "  clients: ws://{address}/v1?token=JWT")?;
+        writeln!(f, "  room:    {}", self.room())?;
         writeln!(f, "  publish: {}", self.publish_command(&address))
     }
 }
 
 impl Announcement<'_> {
+    fn room(&self) -> String {
+        let connections = match self.max_connections {
+            Some(number) => format!("{number} connections"),
+            None => "any number of connections".to_owned(),
+        };
+        match self.open_files {
+            Some(files) => format!("{connections}, {files} open files"),
+            None => connections,
+        }
+    }
+
     fn publish_command(&self, address: &str) -> String {
         let key = match self.api_key_file {
             Some(path) => format!("$(cat {})", shell_word(&path.display().to_string())),
@@ -77,6 +93,8 @@ mod tests {
             listening_on: listening_on.parse().unwrap(),
             storage: &StorageChoice::Memory,
             demo: false,
+            max_connections: None,
+            open_files: None,
             api_key_file: api_key_file.map(Path::new),
         };
         announcement.to_string().lines().last().unwrap().to_owned()

@@ -2,6 +2,7 @@
 //! broker's.
 
 use crate::demo::Demo;
+use crate::machine;
 use crate::pages;
 use crate::reply::{self, Reply};
 use crate::webhook::{self, Webhook};
@@ -12,7 +13,9 @@ use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long the storage may take to say that it works.
@@ -28,6 +31,8 @@ pub(crate) struct App {
     demo: Option<Arc<Demo>>,
     /// For its numbers.
     webhook: Option<Arc<webhook::Queue>>,
+    accept_failures: Arc<AtomicU64>,
+    leaving: Arc<AtomicBool>,
 }
 
 impl App {
@@ -37,7 +42,19 @@ impl App {
             broker,
             demo: demo.map(Arc::new),
             webhook: webhook.map(|webhook| Arc::clone(webhook.queue())),
+            accept_failures: Arc::default(),
+            leaving: Arc::default(),
         }
+    }
+
+    /// How often a connection could not be accepted, for whoever accepts.
+    pub(crate) fn accept_failures(&self) -> &Arc<AtomicU64> {
+        &self.accept_failures
+    }
+
+    /// Once it is true, the broker is not ready any more: it goes on, but only for a while.
+    pub(crate) fn leaving(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.leaving)
     }
 
     pub(crate) async fn respond(
@@ -46,7 +63,7 @@ impl App {
     ) -> Result<Response<Body>, Infallible> {
         let reply = match request.uri().path() {
             "/healthz" => get(request.method(), reply::text(StatusCode::OK, "ok\n")),
-            "/readyz" => get(request.method(), readiness(&self.broker).await),
+            "/readyz" => get(request.method(), self.readiness().await),
             "/metrics" => get(request.method(), self.metrics().await),
             path => match &self.demo {
                 Some(demo) if path == "/demo/token" => demo.token(request).await,
@@ -66,7 +83,22 @@ impl App {
         if let Some(queue) = &self.webhook {
             text += &queue.stats().to_prometheus();
         }
+        let failures = self.accept_failures.load(Ordering::Relaxed);
+        // Writing to a string can't fail.
+        let _ = write!(
+            text,
+            "# HELP fanfare_accept_failures_total Connections that could not be accepted, by tries.\n\
+             # TYPE fanfare_accept_failures_total counter\nfanfare_accept_failures_total {failures}\n"
+        );
+        text += &tokio::task::spawn_blocking(machine::to_prometheus).await.unwrap_or_default();
         reply::body(StatusCode::OK, MEDIA_TYPE, text)
+    }
+
+    async fn readiness(&self) -> Reply {
+        if self.leaving.load(Ordering::Relaxed) {
+            return reply::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        }
+        readiness(&self.broker).await
     }
 }
 

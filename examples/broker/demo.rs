@@ -4,18 +4,22 @@
 use crate::reply::{self, Reply};
 use fanfare::{ChannelClaims, Claims, MessageClaims, SignError, SigningKey, StorageClaims};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes};
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
 
 const MAX_REQUEST: usize = 4 * 1024;
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_SESSION: usize = 64;
 const MAX_NAME: usize = 32;
 /// What the page offers as reactions.
 const REACTIONS: [&str; 6] = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 const TOKEN_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) struct Demo {
     pub(crate) key: SigningKey,
@@ -31,11 +35,19 @@ struct TokenRequest {
 
 impl Demo {
     /// `POST /demo/token`, `{"session":…,"name":…}` → `{"token":…}`.
-    pub(crate) async fn token(&self, request: Request<Incoming>) -> Reply {
+    pub(crate) async fn token<B>(&self, request: Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
         if request.method() != Method::POST {
             return reply::method_not_allowed("POST");
         }
-        let body = match Limited::new(request.into_body(), MAX_REQUEST).collect().await {
+        let body = Limited::new(request.into_body(), MAX_REQUEST).collect();
+        let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+            return refuse("the body took too long to arrive");
+        };
+        let body = match body {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 let message = format!("the body may have {MAX_REQUEST} bytes");
@@ -112,4 +124,37 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.chars().count())
         && !name.trim().is_empty()
         && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::Algorithm;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// Never comes.
+    struct Late;
+
+    impl Body for Late {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    /// The clock of this test runs ahead whenever nothing happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_awaited_for_ever() {
+        let key = SigningKey::hmac(Algorithm::HS256, &[7; 32]).unwrap();
+        let demo = Demo { key, audience: None, issuer: None };
+        let request = Request::post("/demo/token").body(Late).unwrap();
+        assert_eq!(demo.token(request).await.status(), 400);
+    }
 }

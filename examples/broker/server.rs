@@ -1,6 +1,7 @@
 //! Accepts connections, serves HTTP/1.1 on them, and drains.
 
 use crate::app::App;
+use crate::throttle::Throttle;
 use fanfare::SourceIp;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -10,6 +11,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -23,6 +26,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait where accepting fails for lack of something, such as file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
+/// How often the log may tell of that.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Takes the address, which fails early where another process has it. Nobody can connect before
 /// [`listen`].
@@ -39,28 +44,16 @@ pub(crate) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Lets the process open as many files as the system allows it: each connection is one, and the
-/// usual limit is 1,024.
-pub(crate) fn raise_open_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::warn!("the limit of open files can't be raised: {error}");
-        }
-    }
-}
-
 /// Serves until `drain` comes, then ends the requests under way. The clients' WebSockets are not
 /// its business but the broker's.
 pub(crate) async fn serve(listener: TcpListener, app: App, mut drain: oneshot::Receiver<()>) {
     let (draining, _) = watch::channel(());
+    let failures = Arc::clone(app.accept_failures());
+    let mut told = Throttle::new(TELL_EVERY);
     loop {
         let stream = tokio::select! {
             _ = &mut drain => break,
-            stream = accept(&listener) => stream,
+            stream = accept(&listener, &failures, &mut told) => stream,
         };
         tokio::spawn(serve_connection(stream, app.clone(), draining.subscribe()));
     }
@@ -105,8 +98,7 @@ async fn serve_connection(stream: TcpStream, app: App, mut draining: watch::Rece
 }
 
 /// The next connection. Failures to accept end neither the broker nor its patience.
-async fn accept(listener: &TcpListener) -> TcpStream {
-    let mut is_told = false;
+async fn accept(listener: &TcpListener, failures: &AtomicU64, told: &mut Throttle) -> TcpStream {
     loop {
         let error = match listener.accept().await {
             Ok((stream, _)) => return stream,
@@ -115,9 +107,9 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         if is_of_the_client(&error) {
             continue;
         }
-        if !is_told {
+        failures.fetch_add(1, Ordering::Relaxed);
+        if told.pass() {
             tracing::warn!("accepting connections fails, and is tried again: {error}");
-            is_told = true;
         }
         tokio::time::sleep(ACCEPT_BACKOFF).await;
     }

@@ -4,17 +4,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Opens at once, and again a while after each time that it was passed.
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     every: Duration,
     opens: Option<Instant>,
 }
 
 impl Throttle {
-    pub(super) fn new(every: Duration) -> Self {
+    pub(crate) fn new(every: Duration) -> Self {
         Self { every, opens: None }
     }
 
-    pub(super) fn pass(&mut self) -> bool {
+    pub(crate) fn pass(&mut self) -> bool {
         let now = Instant::now();
         let is_open = self.opens.is_none_or(|opens| opens <= now);
         if is_open {
@@ -24,7 +24,7 @@ impl Throttle {
     }
 
     /// Waits until it is open.
-    pub(super) async fn open(&self) {
+    pub(crate) async fn open(&self) {
         if let Some(opens) = self.opens {
             tokio::time::sleep_until(opens).await;
         }

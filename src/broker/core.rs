@@ -14,7 +14,6 @@ use super::recovery::Recoveries;
 use super::schedule::Bookings;
 use super::secrets;
 use crate::auth::{Token, Verifier};
-use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
 use crate::session::{Action, CloseReason, Session, SessionSettings};
 use fanfare_storage::Storage;
@@ -189,6 +188,4 @@ impl Core {
             self.connections.cut_off_all();
         }
     }
-}
-
 }

@@ -1,7 +1,6 @@
 //! What hosts are told when something fails.
 
 use crate::protocol::error::{Code, ProtocolError};
-use fanfare_storage::ErrorKind;
 use std::fmt;
 
 /// A failed call on a broker.

@@ -67,6 +67,13 @@ pub(crate) fn get(broker: &Running, target: &str) -> Response {
     request(broker, "GET", target, &[], "")
 }
 
+/// A number that `/metrics` tells, by its name and labels.
+pub(crate) fn metric(broker: &Running, name: &str) -> u64 {
+    let metrics = get(broker, "/metrics").body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
+}
+
 /// Publishes as a backend does.
 pub(crate) fn publish(broker: &Running, api_key: &str, message: &Value) -> Response {
     let authorization = format!("Authorization: Bearer {api_key}");
@@ -125,6 +132,18 @@ impl Client {
 
     pub(crate) fn send(&mut self, message: &Value) {
         self.socket.send(Message::text(message.to_string())).unwrap();
+    }
+
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// Sends a message, and tells the code of the error that it brings.
+    pub(crate) fn error_of(&mut self, message: &Value) -> String {
+        self.send(message);
+        let answer = self.receive();
+        assert_eq!(answer["event"], "hotsock.error", "{answer}");
+        answer["error"]["code"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn receive(&mut self) -> Value {

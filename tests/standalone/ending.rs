@@ -1,12 +1,13 @@
 //! Drains, crashes, and who may share what.
 
 use crate::client::{self, Client};
-use crate::process::{Running, Start};
+use crate::process::{PATIENCE, Running, Start};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Instant;
 
 fn start(home: &Path, storage: &str) -> Running {
     Start::new(home).options(["--storage", storage]).serve()
@@ -29,7 +30,12 @@ fn texts(messages: &[Value]) -> Vec<u64> {
 #[test]
 fn a_drain_sends_clients_elsewhere_and_keeps_what_was_said() {
     let home = tempfile::tempdir().unwrap();
-    for (signal, session) in [(Signal::TERM, "terminate"), (Signal::INT, "interrupt")] {
+    for (signal, session) in [
+        (Signal::TERM, "terminate"),
+        (Signal::INT, "interrupt"),
+        #[cfg(target_os = "linux")]
+        (Signal::HUP, "hangup"),
+    ] {
         let channel = format!("chat-{session}");
         let broker = start(home.path(), "redb:data");
         let mut jim = Client::join(&broker, session, "Jim");
@@ -45,6 +51,42 @@ fn a_drain_sends_clients_elsewhere_and_keeps_what_was_said() {
         let pam = Client::join(&broker, session, "Pam");
         assert_eq!(texts(&pam.history(&broker, &channel)), [0, 1, 2]);
     }
+}
+
+#[test]
+fn who_is_started_to_outlive_its_terminal_does() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = Start::after("trap '' HUP", home.path()).options(["--storage", "memory"]).serve();
+    broker.signal(Signal::HUP);
+    assert_eq!(client::get(&broker, "/readyz").status, 200);
+    assert_eq!(broker.stop().code, Some(0), "the first signal that counts");
+}
+
+#[test]
+fn a_drain_that_is_put_off_says_so_and_serves_meanwhile() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |delay| {
+        Start::new(home.path()).options(["--storage", "memory", "--drain-delay", delay]).serve()
+    };
+    let broker = start("1h");
+    let mut jim = Client::join(&broker, "s", "Jim");
+    broker.signal(Signal::TERM);
+    let begin = Instant::now();
+    while client::get(&broker, "/readyz").status != 503 {
+        assert!(begin.elapsed() < PATIENCE, "it is not ready any more");
+    }
+    assert_eq!(client::get(&broker, "/readyz").body, "draining\n");
+    assert_eq!(client::get(&broker, "/healthz").status, 200);
+    say(&mut jim, "chat-s", 0..3);
+    Client::join(&broker, "s", "Pam");
+    broker.signal(Signal::TERM);
+    assert_eq!(broker.outcome().code, Some(130));
+
+    let broker = start("1s");
+    let jim = Client::join(&broker, "s", "Jim");
+    broker.signal(Signal::TERM);
+    assert_eq!(jim.closed(), 1012);
+    assert_eq!(broker.outcome().code, Some(0));
 }
 
 #[test]

@@ -32,7 +32,13 @@ mod key_files;
 #[path = "../../examples/broker/keys.rs"]
 mod keys;
 #[allow(dead_code)]
-#[path = "../../examples/broker/options.rs"]
+#[path = "../../examples/broker/log.rs"]
+mod log;
+#[allow(dead_code)]
+#[path = "../../examples/broker/machine.rs"]
+mod machine;
+#[allow(dead_code)]
+#[path = "../../examples/broker/options/mod.rs"]
 mod options;
 #[allow(dead_code)]
 #[path = "../../examples/broker/pages.rs"]
@@ -40,6 +46,9 @@ mod pages;
 #[allow(dead_code)]
 #[path = "../../examples/broker/reply.rs"]
 mod reply;
+#[allow(dead_code)]
+#[path = "../../examples/broker/throttle.rs"]
+mod throttle;
 #[allow(dead_code)]
 #[path = "../../examples/broker/webhook/mod.rs"]
 mod webhook;

@@ -31,7 +31,10 @@ fn binary() -> PathBuf {
 }
 
 /// A broker's command line.
-pub(crate) struct Start(Command);
+pub(crate) struct Start {
+    command: Command,
+    reads_stderr: bool,
+}
 
 impl Start {
     /// A broker without options, but for a free port instead of 8080, in a directory of its own.
@@ -53,16 +56,22 @@ impl Start {
             }
         }
         command.current_dir(directory).env("FANFARE_LISTEN", "127.0.0.1:0");
-        Self(command)
+        Self { command, reads_stderr: true }
+    }
+
+    /// Lets nobody read what it writes to stderr.
+    pub(crate) fn unread(mut self) -> Self {
+        self.reads_stderr = false;
+        self
     }
 
     pub(crate) fn options<S: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
-        self.0.args(options);
+        self.command.args(options);
         self
     }
 
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
-        self.0.env(name, value);
+        self.command.env(name, value);
         self
     }
 
@@ -98,10 +107,17 @@ impl Start {
     }
 
     fn spawn(mut self) -> Running {
-        let command = self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let command =
+            self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
-        let stderr = lines(child.stderr.take().unwrap());
+        let stderr = match child.stderr.take() {
+            Some(stderr) if self.reads_stderr => lines(stderr),
+            unread => {
+                child.stderr = unread;
+                lines(std::io::empty())
+            }
+        };
         Running { child, stdout, stderr, announcement: Vec::new() }
     }
 }

@@ -146,6 +146,123 @@ fn a_connection_ends_at_its_age() {
 }
 
 #[test]
+fn a_connection_that_is_silent_ends() {
+    let home = tempfile::tempdir().unwrap();
+    let broker =
+        memory(&home).options(["--idle-timeout", "1s", "--max-connection-age", "off"]).serve();
+    let client = Client::connect(&broker, &client::demo_token(&broker, "s", "Jim"));
+    assert_eq!(client.closed(), 1001);
+}
+
+#[test]
+fn clocks_may_be_apart_by_the_leeway() {
+    let key = format!("HS256:{}", BASE64_STANDARD.encode(SECRET));
+    let home = tempfile::tempdir().unwrap();
+    let start = || memory(&home).options(["--signing-key", &key, "--api-key", API_KEY]);
+    let mut claims = token::claims();
+    claims["nbf"] = (claims["exp"].as_u64().unwrap() - 3600 + 1800).into();
+    let early = token::hs256(SECRET, None, &claims);
+    let broker = start().serve();
+    assert!(!accepts(&broker, &early));
+    assert_eq!(client::metric(&broker, "fanfare_refused_tokens_total{reason=\"not_yet\"}"), 1);
+    let warning = broker.warning().unwrap();
+    assert!(warning.contains("the token is not to be used yet"), "{warning}");
+    assert!(!warning.contains(&early[..20]), "{warning}");
+    assert!(accepts(&start().options(["--leeway", "1h"]).serve(), &early));
+}
+
+#[test]
+fn one_of_several_audiences_is_enough() {
+    let key = format!("HS256:{}", BASE64_STANDARD.encode(SECRET));
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home)
+        .options(["--signing-key", &key, "--demo", "on"])
+        .options(["--audience", "chat,games", "--audience", "news"])
+        .serve();
+    let accepts = |audience| {
+        accepts(&broker, &token::hs256(SECRET, None, &with(token::claims(), "aud", audience)))
+    };
+    assert!(accepts("chat") && accepts("games") && accepts("news"));
+    assert!(!accepts("chat,games") && !accepts("other"));
+    Client::join(&broker, "s", "Jim");
+}
+
+#[test]
+fn what_clients_may_do_is_limited() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home)
+        .options(["--max-subscriptions", "1", "--max-inbound-message", "1KiB"])
+        .options(["--max-storage-keys", "0", "--max-recovered-messages", "0"])
+        .options(["--max-reactions-per-message", "1", "--max-reactions-per-user", "1"])
+        .options(["--max-recovered-bytes", "16KiB", "--max-queued-bytes", "16KiB"])
+        .options(["--max-unstored-bytes", "1MiB"])
+        .serve();
+    let mut jim = Client::join(&broker, "s", "Jim");
+    let presence = json!({"event": "hotsock.subscribe", "channel": "presence.chat-s"});
+    assert_eq!(jim.error_of(&presence), "SUBSCRIBE_PERMISSION_DENIED");
+    let set = json!({
+        "event": "hotsock.channelStorageSet", "channel": "chat-s", "key": "read.Jim", "data": 1,
+    });
+    assert_eq!(jim.error_of(&set), "STORAGE_PERMISSION_DENIED");
+
+    jim.send(&json!({"event": "chat", "channel": "chat-s", "data": "hi"}));
+    let id = jim.receive()["id"].clone();
+    let react = |reaction| {
+        json!({"event": "hotsock.messageReaction", "channel": "chat-s",
+            "data": {"messageId": id, "reaction": reaction, "action": "add"}})
+    };
+    jim.send(&react("👍"));
+    assert_eq!(jim.receive()["event"], "hotsock.messageReactionAdded");
+    assert_eq!(jim.error_of(&react("🎉")), "REACT_PERMISSION_DENIED");
+
+    jim.send(&json!({"event": "chat", "channel": "chat-s", "data": "again"}));
+    jim.receive();
+    let mut pam = Client::connect(&broker, &client::demo_token(&broker, "s", "Pam"));
+    let after = json!({"after": id});
+    pam.send(&json!({"event": "hotsock.subscribe", "channel": "chat-s", "data": after}));
+    assert_eq!(pam.receive()["data"]["recovered"], false);
+
+    jim.send_text(&" ".repeat(1025));
+    assert_eq!(jim.closed(), 1009);
+}
+
+#[test]
+fn memory_holds_as_much_as_it_is_given() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = memory(&home).options(["--memory-storage", "1MiB", "--api-key", API_KEY]).serve();
+    let message = json!({"channel": "c", "event": "e", "data": "x".repeat(30_000), "store": -1});
+    let statuses = [(); 40].map(|()| client::publish(&broker, API_KEY, &message).status);
+    assert_eq!((statuses[0], statuses[39]), (202, 503));
+    let told = broker.warning().unwrap();
+    assert!(told.contains("the storage fails"), "{told}");
+    assert!(client::metric(&broker, "fanfare_storage_errors_total") > 1);
+    assert_eq!(broker.stop().stderr, "", "what goes on failing is not told each time");
+}
+
+#[test]
+fn what_is_not_synced_is_not_claimed_after_a_restart() {
+    for (durability, recovered) in [("lazy", false), ("synced", true)] {
+        let home = tempfile::tempdir().unwrap();
+        let start = || {
+            Start::new(home.path())
+                .options(["--durability", durability, "--storage-cache", "1MiB"])
+                .serve()
+        };
+        let broker = start();
+        let mut jim = Client::join(&broker, "s", "Jim");
+        jim.send(&json!({"event": "chat", "channel": "chat-s", "data": "hi"}));
+        let id = jim.receive()["id"].clone();
+        assert_eq!(broker.stop().code, Some(0));
+
+        let broker = start();
+        let mut jim = Client::connect(&broker, &client::demo_token(&broker, "s", "Jim"));
+        let after = json!({"after": id});
+        jim.send(&json!({"event": "hotsock.subscribe", "channel": "chat-s", "data": after}));
+        assert_eq!(jim.receive()["data"]["recovered"], recovered, "{durability}");
+    }
+}
+
+#[test]
 fn a_connection_s_messages_have_a_rate() {
     let home = tempfile::tempdir().unwrap();
     let broker = memory(&home).options(["--max-message-rate", "1:2"]).serve();

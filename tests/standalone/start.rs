@@ -1,13 +1,15 @@
 //! The first start, and those after it.
 
 use crate::client::{self, Client};
-use crate::process::Start;
+use crate::process::{PATIENCE, Start};
 use serde_json::json;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -106,6 +108,66 @@ fn a_lack_of_file_descriptors_passes() {
     assert!(warning.contains("accepting connections fails"), "{warning}");
     drop(crowd);
     assert_eq!(client::get(&broker, "/healthz").status, 200);
+    assert!(client::metric(&broker, "fanfare_accept_failures_total") > 0);
+}
+
+#[test]
+fn clients_that_there_is_no_room_for_are_refused_and_probes_are_answered() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = Start::after("ulimit -n 96", home.path()).options(["--storage", "memory"]).serve();
+    assert_eq!(broker.announced("room"), Some("48 connections, 96 open files"));
+    let token = client::demo_token(&broker, "s", "Jim");
+    let mut crowd: Vec<Client> = (0..48).map(|_| Client::connect(&broker, &token)).collect();
+    for _ in 0..100 {
+        assert_eq!(Client::try_connect(&broker, &token).err(), Some(503));
+    }
+    assert_eq!(client::get(&broker, "/healthz").status, 200);
+    assert_eq!(client::get(&broker, "/readyz").status, 200);
+    let metric = |name| client::metric(&broker, name);
+    assert_eq!(metric("fanfare_connections"), 48);
+    assert_eq!(metric("fanfare_max_connections"), 48);
+    assert_eq!(metric("fanfare_refusals_total{code=\"TOO_MANY_CONNECTIONS\"}"), 100);
+    assert_eq!(metric("fanfare_accept_failures_total"), 0);
+    assert!(broker.warning().unwrap().contains("too many are connected"));
+
+    drop(crowd.pop());
+    let start = Instant::now();
+    while Client::try_connect(&broker, &token).is_err() {
+        assert!(start.elapsed() < PATIENCE, "a place is free");
+    }
+}
+
+#[test]
+fn the_number_of_connections_can_be_set() {
+    let home = tempfile::tempdir().unwrap();
+    let start = || Start::new(home.path()).options(["--storage", "memory"]);
+    let broker = start().options(["--max-connections", "1"]).serve();
+    let token = client::demo_token(&broker, "s", "Jim");
+    let _jim = Client::connect(&broker, &token);
+    assert_eq!(Client::try_connect(&broker, &token).err(), Some(503));
+    drop(broker);
+
+    let broker = start().variable("FANFARE_MAX_CONNECTIONS", "off").serve();
+    assert!(broker.announced("room").unwrap().starts_with("any number of connections"));
+    let metrics = client::get(&broker, "/metrics").body;
+    assert!(!metrics.contains("fanfare_max_connections"));
+    let warning = broker.warning().unwrap();
+    assert!(warning.contains("--max-connections: "), "{warning}");
+}
+
+#[test]
+fn nobody_waits_for_whoever_reads_the_log() {
+    let home = tempfile::tempdir().unwrap();
+    let broker =
+        Start::new(home.path()).options(["--storage", "memory", "--log", "debug"]).unread().serve();
+    // Each is a line of the log, and together they are more than a pipe holds.
+    for _ in 0..2_000 {
+        let mut stream = TcpStream::connect(broker.address()).unwrap();
+        stream.write_all(b"no HTTP\r\n\r\n").unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    Client::join(&broker, "s", "Jim");
+    assert_eq!(broker.stop().code, Some(0));
 }
 
 #[test]
@@ -117,6 +179,14 @@ fn metrics_are_there_for_prometheus() {
     let media_type = metrics.header("content-type").unwrap();
     assert_eq!((metrics.status, media_type), (200, "text/plain; version=0.0.4; charset=utf-8"));
     assert!(metrics.body.contains("\nfanfare_connections 1\n"), "{}", metrics.body);
+    let version = format!("\nfanfare_build_info{{version=\"{}\"}} 1\n", env!("CARGO_PKG_VERSION"));
+    assert!(metrics.body.contains(&version), "{}", metrics.body);
+    if cfg!(target_os = "linux") {
+        let [open, most, memory] =
+            ["process_open_fds", "process_max_fds", "process_resident_memory_bytes"]
+                .map(|name| client::metric(&broker, name));
+        assert!((5..=most).contains(&open) && memory > 1 << 20, "{}", metrics.body);
+    }
     let refused = client::request(&broker, "POST", "/metrics", &[], "");
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
 }

@@ -1,6 +1,6 @@
 //! Webhooks (protocol section 12), as a receiver meets them.
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, metric};
 use crate::process::{PATIENCE, Running, Start};
 use crate::receiver::{Delivery, Receiver, SECRET};
 use bytes::Bytes;
@@ -67,12 +67,6 @@ impl Book {
         let events = self.events.iter().map(|event| &event["data"]);
         events.filter(|data| data["channel"] == channel).map(|message| &message["data"]).collect()
     }
-}
-
-fn metric(broker: &Running, name: &str) -> u64 {
-    let metrics = client::get(broker, "/metrics").body;
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
 }
 
 #[test]
@@ -150,7 +144,10 @@ fn nothing_is_lost_or_reordered_when_the_receiver_fails() {
     assert!(metric(&broker, "fanfare_webhook_failures_total") >= 4);
     assert_eq!(metric(&broker, "fanfare_webhook_queued_bytes"), 0);
     let warning = broker.warning().unwrap();
-    assert!(warning.contains(&format!("posting to http://{}", receiver.address())), "{warning}");
+    let place = format!("http://{}", receiver.address());
+    assert!(warning.contains(&format!("posting to {place}")), "{warning}");
+    let relief = broker.warning().unwrap();
+    assert!(relief.contains(&format!("{place} accepts again")), "{relief}");
 }
 
 fn redirect() -> Response<Full<Bytes>> {

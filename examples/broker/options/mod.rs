@@ -1,16 +1,19 @@
 //! The command line and the `FANFARE_…` environment.
 
+mod limits;
+mod values;
+
+pub(crate) use values::StorageChoice;
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, ValueEnum};
+use fanfare::storage::Durability;
 use hyper::Uri;
 use hyper::http::uri::Authority;
-use std::fmt::{self, Display, Formatter};
+use limits::Limits;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+use values::{QueueSize, ShortWait, StoreSize};
 
 const DEFAULT_DIRECTORY: &str = "./fanfare-data";
 
@@ -25,8 +28,9 @@ and uses it again later. The files `signing-key` and `api-key` are in the storag
 
 Other users of the machine can see a command line. Give secrets by @FILE or in the environment.
 
-SIGTERM and Ctrl-C drain: the broker accepts nothing new, closes its clients with 1012, writes out \
-its storage and ends; a second signal ends it at once.
+SIGTERM, SIGHUP and Ctrl-C drain: the broker waits for --drain-delay, then accepts nothing new, \
+closes its clients with 1012, writes out its storage and ends; a second signal ends it at once. \
+Give it a minute beside the delay before you kill it; docs/operating.md tells what takes how long.
 
 Exit codes: 0 after a drain; 1 where the machine says no, such as an address or a directory that \
 is in use; 2 where an option, or a file that it names, is wrong; 130 after a second signal.";
@@ -60,6 +64,19 @@ pub(crate) struct Options {
     )]
     pub(crate) storage: StorageChoice,
 
+    /// What an acknowledged message survives: `synced` a power cut, `written` a crash of the
+    /// process, `lazy` mostly that. sled can do no more than `written`, memory nothing at all.
+    #[arg(long, value_enum, env = "FANFARE_DURABILITY", default_value = "synced")]
+    pub(crate) durability: DurabilityChoice,
+
+    /// How much memory redb or sled caches pages in, from 1MiB up.
+    #[arg(long, value_name = "SIZE", env = "FANFARE_STORAGE_CACHE", default_value = "128MiB")]
+    pub(crate) storage_cache: StoreSize,
+
+    /// How much `--storage memory` holds, from 1MiB up; beyond that nothing is stored.
+    #[arg(long, value_name = "SIZE", env = "FANFARE_MEMORY_STORAGE", default_value = "1GiB")]
+    pub(crate) memory_storage: StoreSize,
+
     /// A key that verifies clients' tokens; repeatable. ALG is HS256, HS384, HS512, RS256, RS384,
     /// RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA. An HS key is the base64 of its raw
     /// secret, standard or URL-safe; another is a public key as PEM in a file, or the base64 of such
@@ -85,9 +102,15 @@ pub(crate) struct Options {
     )]
     pub(crate) api_keys: Vec<String>,
 
-    /// What tokens must have in `aud`.
-    #[arg(long, env = "FANFARE_AUDIENCE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) audience: Option<String>,
+    /// What tokens must have in `aud`; repeatable: one of them is enough.
+    #[arg(
+        long = "audience",
+        value_name = "AUDIENCE",
+        env = "FANFARE_AUDIENCE",
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub(crate) audiences: Vec<String>,
 
     /// What tokens must have as `iss`.
     #[arg(long, env = "FANFARE_ISSUER", value_parser = NonEmptyStringValueParser::new())]
@@ -109,26 +132,10 @@ pub(crate) struct Options {
     )]
     pub(crate) allowed_origins: Vec<String>,
 
-    /// How long a connection may last until it is closed with 1001, from 1s to 365d, such as 2h,
-    /// 90m or 1h30m; `off` for ever.
-    #[arg(long, value_name = "TIME|off", env = "FANFARE_MAX_CONNECTION_AGE", default_value = "2h")]
-    pub(crate) max_connection_age: MaxAge,
-
-    /// How long a member of a presence channel stays one after its connection was lost, such as 10s,
-    /// up to 1d; `off` for not at all.
-    #[arg(long, value_name = "TIME|off", env = "FANFARE_PRESENCE_GRACE", default_value = "off")]
-    pub(crate) presence_grace: Grace,
-
-    /// How many messages a connection may send per second, and, after a colon, how many at once, such
-    /// as 20:100; without the second, as many as in a second. More are refused with RATE_LIMITED.
-    /// `off` for any number.
-    #[arg(
-        long,
-        value_name = "N[:BURST]|off",
-        env = "FANFARE_MAX_MESSAGE_RATE",
-        default_value = "off"
-    )]
-    pub(crate) max_message_rate: MessageRate,
+    /// How long to go on after a signal, while /readyz answers 503, so that a load balancer sends
+    /// nobody here any more; up to 1h.
+    #[arg(long, value_name = "TIME|off", env = "FANFARE_DRAIN_DELAY", default_value = "off")]
+    pub(crate) drain_delay: ShortWait,
 
     /// Where to post what happens as signed batches of JSON: an http or https URL. A user and a
     /// password in it are sent as Basic credentials. Needs --webhook-secret.
@@ -153,6 +160,9 @@ pub(crate) struct Options {
     /// What to write to stderr: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", env = "FANFARE_LOG", default_value = "warn")]
     pub(crate) log: LevelFilter,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 }
 
 impl Options {
@@ -168,155 +178,21 @@ pub(crate) enum Switch {
     Off,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum StorageChoice {
-    Memory,
-    Redb(PathBuf),
-    Sled(PathBuf),
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityChoice {
+    Lazy,
+    Written,
+    Synced,
 }
 
-impl StorageChoice {
-    /// Where the broker's own keys are.
-    pub(crate) fn directory(&self) -> &Path {
-        match self {
-            StorageChoice::Memory => Path::new(DEFAULT_DIRECTORY),
-            StorageChoice::Redb(directory) | StorageChoice::Sled(directory) => directory,
+impl From<DurabilityChoice> for Durability {
+    fn from(choice: DurabilityChoice) -> Self {
+        match choice {
+            DurabilityChoice::Lazy => Self::Lazy,
+            DurabilityChoice::Written => Self::Written,
+            DurabilityChoice::Synced => Self::Synced,
         }
     }
-}
-
-impl FromStr for StorageChoice {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            None if text == "memory" => Ok(StorageChoice::Memory),
-            Some(("redb", directory)) if !directory.is_empty() => {
-                Ok(StorageChoice::Redb(directory.into()))
-            }
-            Some(("sled", directory)) if !directory.is_empty() => {
-                Ok(StorageChoice::Sled(directory.into()))
-            }
-            _ => Err("write memory, redb:DIR or sled:DIR, such as redb:./fanfare-data"),
-        }
-    }
-}
-
-/// As in the option.
-impl Display for StorageChoice {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            StorageChoice::Memory => f.write_str("memory"),
-            StorageChoice::Redb(directory) => write!(f, "redb:{}", directory.display()),
-            StorageChoice::Sled(directory) => write!(f, "sled:{}", directory.display()),
-        }
-    }
-}
-
-/// How old a connection may grow; `None` for no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MaxAge(pub(crate) Option<Duration>);
-
-impl FromStr for MaxAge {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            return Ok(MaxAge(None));
-        }
-        const YEAR: u64 = 365 * 24 * 60 * 60;
-        match seconds(text) {
-            Some(seconds @ 1..=YEAR) => Ok(MaxAge(Some(Duration::from_secs(seconds)))),
-            Some(_) => Err("write a time from 1s to 365d, or off"),
-            None => Err("write a time with its units, such as 2h, 90m or 1h30m, or off"),
-        }
-    }
-}
-
-/// How long members stay whose connection was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Grace(pub(crate) Duration);
-
-impl FromStr for Grace {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            return Ok(Grace(Duration::ZERO));
-        }
-        const DAY: u64 = 24 * 60 * 60;
-        match seconds(text) {
-            Some(seconds @ 1..=DAY) => Ok(Grace(Duration::from_secs(seconds))),
-            Some(_) => Err("write a time from 1s to 1d, or off"),
-            None => Err("write a time with its units, such as 10s or 1m30s, or off"),
-        }
-    }
-}
-
-/// How many messages per second, and how many at once; `None` for any number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MessageRate(pub(crate) Option<(u32, u32)>);
-
-impl FromStr for MessageRate {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            return Ok(MessageRate(None));
-        }
-        let (rate, burst) = text.split_once(':').unwrap_or((text, text));
-        match [rate, burst].map(|number| number.parse().ok()) {
-            [Some(rate @ 1..=1_000_000), Some(burst @ 1..=1_000_000)] => {
-                Ok(MessageRate(Some((rate, burst))))
-            }
-            _ => Err("write numbers from 1 to 1000000, such as 20 or 20:100, or off"),
-        }
-    }
-}
-
-/// How many bytes of events may wait for the webhook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueSize(pub(crate) usize);
-
-impl FromStr for QueueSize {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The largest event is a presence channel's list of members, far below the least.
-        const RANGE: RangeInclusive<u64> = 1 << 20..=4 << 30;
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let unit: u64 = match unit {
-            "" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            _ => return Err("write a number of bytes, KiB, MiB or GiB, such as 16MiB"),
-        };
-        let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(unit));
-        let bytes = bytes.filter(|bytes| RANGE.contains(bytes)).and_then(|n| n.try_into().ok());
-        bytes.map(QueueSize).ok_or("write a size from 1MiB to 4GiB, such as 16MiB")
-    }
-}
-
-/// The sum of numbers with the units `d`, `h`, `m` and `s`.
-fn seconds(mut text: &str) -> Option<u64> {
-    let mut sum = 0_u64;
-    while !text.is_empty() {
-        let digits = text.find(|c: char| !c.is_ascii_digit())?;
-        let (number, rest) = text.split_at(digits);
-        let (unit, rest) = rest.split_at_checked(1)?;
-        let unit = match unit {
-            "d" => 24 * 60 * 60,
-            "h" => 60 * 60,
-            "m" => 60,
-            "s" => 1,
-            _ => return None,
-        };
-        sum = sum.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
-        text = rest;
-    }
-    Some(sum)
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -347,57 +223,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
-    }
-
-    #[test]
-    fn ages() {
-        let age = |text: &str| text.parse::<MaxAge>().map(|MaxAge(age)| age);
-        let hours = |n: u64| Ok(Some(Duration::from_secs(n * 3600)));
-        assert_eq!(age("off"), Ok(None));
-        assert_eq!(age("2h"), hours(2));
-        assert_eq!(age("120m"), hours(2));
-        assert_eq!(age("1h30m1800s"), hours(2));
-        assert_eq!(age("365d"), hours(365 * 24));
-        for wrong in ["", "2", "h", "2w", "-1h", "1.5h", "2 h", "0s", "366d", "2hé", "2é", "é"] {
-            assert!(age(wrong).is_err(), "{wrong}");
-        }
-        assert!(age("99999999999999999999s").is_err());
-        assert!(age("9999999999999999999d").is_err());
-    }
-
-    #[test]
-    fn graces() {
-        let grace = |text: &str| text.parse::<Grace>().map(|Grace(grace)| grace);
-        assert_eq!(grace("off"), Ok(Duration::ZERO));
-        assert_eq!(grace("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(grace("1d"), Ok(Duration::from_secs(24 * 60 * 60)));
-        for wrong in ["", "0s", "10", "25h", "2d", "99999999999999999999s"] {
-            assert!(grace(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn queue_sizes() {
-        let size = |text: &str| text.parse::<QueueSize>().map(|QueueSize(bytes)| bytes);
-        assert_eq!(size("16MiB"), Ok(16 << 20));
-        assert_eq!(size("1048576"), size("1024KiB"));
-        assert_eq!(size("1GiB"), size("1048576KiB"));
-        for wrong in ["", "MiB", "16", "1MB", "1 MiB", "1.5MiB", "-1MiB", "1023KiB", "5GiB"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-        assert!(size("99999999999999999999").is_err());
-        assert!(size("18014398509481985GiB").is_err());
-    }
-
-    #[test]
-    fn storages() {
-        let storage = |text: &str| text.parse::<StorageChoice>();
-        assert_eq!(storage("memory"), Ok(StorageChoice::Memory));
-        assert_eq!(storage("redb:/var/lib/x:y"), Ok(StorageChoice::Redb("/var/lib/x:y".into())));
-        assert_eq!(storage("sled:data"), Ok(StorageChoice::Sled("data".into())));
-        for wrong in ["", "redb", "redb:", "memory:", "memory:x", "sqlite:x", "Redb:x"] {
-            assert!(storage(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod queue;
 mod secret;
 mod sender;
 mod settings;
-mod throttle;
 
 pub(crate) use queue::Queue;
 pub(crate) use settings::Settings;

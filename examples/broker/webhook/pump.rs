@@ -1,7 +1,7 @@
 //! From the broker's events to the queue.
 
 use super::queue::Queue;
-use super::throttle::Throttle;
+use crate::throttle::Throttle;
 use fanfare::{EventStream, Lagged};
 use std::sync::Arc;
 use std::time::Duration;

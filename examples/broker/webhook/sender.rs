@@ -6,7 +6,8 @@ use super::batch::Batch;
 use super::endpoint::{Endpoint, Refusal};
 use super::queue::Queue;
 use super::secret::Secret;
-use super::throttle::Throttle;
+
+use crate::throttle::Throttle;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,11 +19,19 @@ pub(super) struct Sender {
     secret: Secret,
     queue: Arc<Queue>,
     failures: Throttle,
+    /// Whether the log's last word is that requests fail.
+    is_failure_told: bool,
 }
 
 impl Sender {
     pub(super) fn new(endpoint: Endpoint, secret: Secret, queue: Arc<Queue>) -> Self {
-        Self { endpoint, secret, queue, failures: Throttle::new(TELL_EVERY) }
+        Self {
+            endpoint,
+            secret,
+            queue,
+            failures: Throttle::new(TELL_EVERY),
+            is_failure_told: false,
+        }
     }
 
     /// Goes on until the queue is closed and empty.
@@ -53,13 +62,15 @@ impl Sender {
                 () = self.queue.closing() => {}
             }
         }
-        if failures > 0 {
-            tracing::info!("{} accepts again, after {failures} failures", self.endpoint);
+        if std::mem::take(&mut self.is_failure_told) {
+            // As loud as the failure was: who has read of that is to read of its end.
+            tracing::warn!("{} accepts again, after {failures} failures", self.endpoint);
         }
     }
 
     fn tell(&mut self, refusal: &Refusal, wait: Duration) {
         if self.failures.pass() {
+            self.is_failure_told = true;
             let waiting = self.queue.stats().queued_events;
             tracing::warn!(
                 "posting to {} fails, and is tried again in {wait:.1?}, with {waiting} events waiting: {}",
