@@ -98,7 +98,7 @@ async fn run(options: &Options, log: &Log) -> Result<(), Failure> {
     let (drain, draining) = oneshot::channel();
     let app = App::new(broker.clone(), demo, webhook.as_ref());
     let leaving = app.leaving();
-    let server = tokio::spawn(server::serve(listener, app, draining));
+    let server = tokio::spawn(server::serve(listener, app, draining, options.drain_timeout.0));
 
     signals.next().await;
     leaving.store(true, Ordering::Relaxed);
@@ -111,7 +111,7 @@ async fn run(options: &Options, log: &Log) -> Result<(), Failure> {
     tokio::time::sleep(options.drain_delay.0).await;
     // The server is there to hear it as long as it has not panicked.
     let _ = drain.send(());
-    let (_, closed) = tokio::join!(server, broker.shutdown());
+    let (_, closed) = tokio::join!(server, broker.shutdown_within(options.drain_timeout.0));
     // With the last handle of the broker its events end.
     drop(broker);
     if let Some(webhook) = webhook {

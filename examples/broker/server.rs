@@ -22,8 +22,6 @@ use tokio::sync::{oneshot, watch};
 const BACKLOG: u32 = 4096;
 /// How long a request's head may take to arrive, and how long a connection may idle between two.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests under way may take to end while the broker drains.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait where accepting fails for lack of something, such as file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
 /// How often the log may tell of that.
@@ -44,9 +42,14 @@ pub(crate) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `drain` comes, then ends the requests under way. The clients' WebSockets are not
+/// Serves until `drain` comes, then waits for the requests under way, for `patience` at the longest. The clients' WebSockets are not
 /// its business but the broker's.
-pub(crate) async fn serve(listener: TcpListener, app: App, mut drain: oneshot::Receiver<()>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: App,
+    mut drain: oneshot::Receiver<()>,
+    patience: Duration,
+) {
     let (draining, _) = watch::channel(());
     let failures = Arc::clone(app.accept_failures());
     let mut told = Throttle::new(TELL_EVERY);
@@ -59,7 +62,7 @@ pub(crate) async fn serve(listener: TcpListener, app: App, mut drain: oneshot::R
     }
     drop(listener);
     draining.send_replace(());
-    if tokio::time::timeout(DRAIN_TIMEOUT, draining.closed()).await.is_err() {
+    if tokio::time::timeout(patience, draining.closed()).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
 }

@@ -60,6 +60,7 @@ impl Core {
                 connection.close(CloseReason::StorageFault);
                 return;
             };
+            self.hub.counters().recovered(found.is_some());
             confirmation.recovered = Some(found.is_some());
             missed = found;
         }

@@ -20,6 +20,8 @@ pub(crate) struct Counters {
     pub(super) delivered: Counter,
     pub(super) connected: Counter,
     pub(super) slow_consumers: Counter,
+    recoveries: Counter,
+    failed_recoveries: Counter,
     pub(super) dropped: Counter,
     pub(super) refused: Arc<Refusals>,
     pub(super) closed: Tally<CLOSE_REASONS>,
@@ -40,6 +42,11 @@ impl Counters {
     pub(crate) fn slow_consumer(&self, dropped: usize) {
         self.slow_consumers.add(1);
         self.dropped.add(dropped);
+    }
+
+    /// Notes what a subscribe with `after` is told of what was missed.
+    pub(super) fn recovered(&self, all: bool) {
+        if all { &self.recoveries } else { &self.failed_recoveries }.add(1);
     }
 
     /// Notes an error that is told over HTTP.
@@ -103,6 +110,11 @@ pub struct Stats {
     pub dropped: u64,
     /// Connections closed for being too slow (code 4429), in total.
     pub slow_consumers: u64,
+    /// Subscribes with `after` that were told `"recovered":true`, in total.
+    pub recoveries: u64,
+    /// Subscribes with `after` that were told `"recovered":false`, in total: their clients have to
+    /// read anew.
+    pub failed_recoveries: u64,
     /// Calls of the storage that failed, in total, those after its end excepted.
     pub storage_errors: u64,
     refused: Counts<{ Code::KINDS }>,
@@ -172,6 +184,12 @@ impl Stats {
             ("messages_delivered_total", "Messages handed to subscribers.", self.delivered),
             ("messages_stored_total", "Messages that the storage took.", self.stored),
             ("messages_dropped_total", "Messages dropped for slow consumers.", self.dropped),
+            ("recoveries_total", "Clients that got all that they missed.", self.recoveries),
+            (
+                "failed_recoveries_total",
+                "Clients that were told to read anew.",
+                self.failed_recoveries,
+            ),
             ("slow_consumers_total", "Connections closed as too slow.", self.slow_consumers),
             ("storage_errors_total", "Failed calls of the storage.", self.storage_errors),
         ] {
@@ -235,6 +253,8 @@ impl Core {
             stored: self.storage_use.stored.get(),
             dropped: counters.dropped.get(),
             slow_consumers: counters.slow_consumers.get(),
+            recoveries: counters.recoveries.get(),
+            failed_recoveries: counters.failed_recoveries.get(),
             storage_errors: self.storage_use.errors.get(),
             refused: counters.refused.counts(),
             closed: counters.closed.counts(),

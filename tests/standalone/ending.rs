@@ -90,6 +90,21 @@ fn a_drain_that_is_put_off_says_so_and_serves_meanwhile() {
 }
 
 #[test]
+fn a_drain_takes_no_longer_than_it_may() {
+    let home = tempfile::tempdir().unwrap();
+    let broker =
+        Start::new(home.path()).options(["--storage", "memory", "--drain-timeout", "1s"]).serve();
+    // Its body never comes. What is accepted after it is answered, so it is accepted too.
+    let mut slow = TcpStream::connect(broker.address()).unwrap();
+    write!(slow, "POST /demo/token HTTP/1.1\r\nHost: broker\r\nContent-Length: 100\r\n\r\n{{")
+        .unwrap();
+    assert_eq!(client::get(&broker, "/healthz").status, 200);
+    let outcome = broker.stop();
+    assert_eq!(outcome.code, Some(0));
+    assert!(outcome.stderr.contains("some requests did not end in time"), "{outcome:?}");
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let home = tempfile::tempdir().unwrap();
     let broker = start(home.path(), "memory");

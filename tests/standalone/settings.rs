@@ -195,7 +195,7 @@ fn what_clients_may_do_is_limited() {
         .options(["--max-storage-keys", "0", "--max-recovered-messages", "0"])
         .options(["--max-reactions-per-message", "1", "--max-reactions-per-user", "1"])
         .options(["--max-recovered-bytes", "16KiB", "--max-queued-bytes", "16KiB"])
-        .options(["--max-unstored-bytes", "1MiB"])
+        .options(["--max-unstored-bytes", "1MiB", "--max-replay-bytes", "1MiB"])
         .serve();
     let mut jim = Client::join(&broker, "s", "Jim");
     let presence = json!({"event": "hotsock.subscribe", "channel": "presence.chat-s"});
@@ -221,6 +221,8 @@ fn what_clients_may_do_is_limited() {
     let after = json!({"after": id});
     pam.send(&json!({"event": "hotsock.subscribe", "channel": "chat-s", "data": after}));
     assert_eq!(pam.receive()["data"]["recovered"], false);
+    assert_eq!(client::metric(&broker, "fanfare_failed_recoveries_total"), 1);
+    assert_eq!(client::metric(&broker, "fanfare_recoveries_total"), 0);
 
     jim.send_text(&" ".repeat(1025));
     assert_eq!(jim.closed(), 1009);
@@ -259,6 +261,8 @@ fn what_is_not_synced_is_not_claimed_after_a_restart() {
         let after = json!({"after": id});
         jim.send(&json!({"event": "hotsock.subscribe", "channel": "chat-s", "data": after}));
         assert_eq!(jim.receive()["data"]["recovered"], recovered, "{durability}");
+        let counted = client::metric(&broker, "fanfare_recoveries_total");
+        assert_eq!(counted, u64::from(recovered), "{durability}");
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Limits {
     pub(crate) max_connections: Option<Count>,
 
     /// How long a connection may last until it is closed with 1001, from 1s to 365d, such as 2h,
-    /// 90m or 1h30m; `off` for ever.
+    /// 90m or 1h30m; `off` for ever. Each ends up to a tenth before that, at random.
     #[arg(long, value_name = "TIME|off", env = "FANFARE_MAX_CONNECTION_AGE", default_value = "2h")]
     max_connection_age: Age,
 
@@ -83,10 +83,14 @@ pub(crate) struct Limits {
     )]
     max_recovered_messages: usize,
 
-    /// How much of missed messages a client that comes back gets, from 16KiB to 1GiB. That much may
-    /// be in memory for each that does so at a time.
+    /// How much of missed messages a client that comes back gets, from 16KiB to 1GiB.
     #[arg(long, value_name = "SIZE", env = "FANFARE_MAX_RECOVERED_BYTES", default_value = "1MiB")]
     max_recovered_bytes: ClientQueueSize,
+
+    /// How much of missed messages, and of values of channel storage that new subscribers are shown,
+    /// may be in memory in all, from 1MiB up. Beyond that clients wait for each other.
+    #[arg(long, value_name = "SIZE", env = "FANFARE_MAX_REPLAY_BYTES", default_value = "64MiB")]
+    max_replay_bytes: SharedSize,
 
     /// How many keys the storage of one channel may have.
     #[arg(
@@ -133,6 +137,7 @@ impl Limits {
             .max_unstored_bytes(self.max_unstored_bytes.0)
             .max_recovered_messages(self.max_recovered_messages)
             .max_recovered_bytes(self.max_recovered_bytes.0)
+            .max_replay_bytes(self.max_replay_bytes.0)
             .max_storage_keys(self.max_storage_keys)
             .max_reactions_per_message(self.max_reactions_per_message)
             .max_reactions_per_user(self.max_reactions_per_user);

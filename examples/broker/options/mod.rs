@@ -13,7 +13,7 @@ use hyper::http::uri::Authority;
 use limits::Limits;
 use std::net::SocketAddr;
 use tracing::level_filters::LevelFilter;
-use values::{QueueSize, ShortWait, StoreSize};
+use values::{Patience, QueueSize, ShortWait, StoreSize};
 
 const DEFAULT_DIRECTORY: &str = "./fanfare-data";
 
@@ -30,7 +30,7 @@ Other users of the machine can see a command line. Give secrets by @FILE or in t
 
 SIGTERM, SIGHUP and Ctrl-C drain: the broker waits for --drain-delay, then accepts nothing new, \
 closes its clients with 1012, writes out its storage and ends; a second signal ends it at once. \
-Give it a minute beside the delay before you kill it; docs/operating.md tells what takes how long.
+Give it these times and half a minute before you kill it; docs/operating.md tells what takes how long.
 
 Exit codes: 0 after a drain; 1 where the machine says no, such as an address or a directory that \
 is in use; 2 where an option, or a file that it names, is wrong; 130 after a second signal.";
@@ -136,6 +136,11 @@ pub(crate) struct Options {
     /// nobody here any more; up to 1h.
     #[arg(long, value_name = "TIME|off", env = "FANFARE_DRAIN_DELAY", default_value = "off")]
     pub(crate) drain_delay: ShortWait,
+
+    /// How long a drain may take, from 1s to 1h, the closing of the storage and the last events of
+    /// the webhook aside.
+    #[arg(long, value_name = "TIME", env = "FANFARE_DRAIN_TIMEOUT", default_value = "20s")]
+    pub(crate) drain_timeout: Patience,
 
     /// Where to post what happens as signed batches of JSON: an http or https URL. A user and a
     /// password in it are sent as Basic credentials. Needs --webhook-secret.

@@ -85,6 +85,19 @@ impl<const MOST: u64> FromStr for Wait<MOST> {
     }
 }
 
+/// How long something may take at the longest: a second to an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience(pub(crate) Duration);
+
+impl FromStr for Patience {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds = seconds(text).filter(|seconds| (1..=HOUR).contains(seconds));
+        seconds.map(|s| Patience(Duration::from_secs(s))).ok_or("write a time from 1s to 1h")
+    }
+}
+
 /// A time of a second to `most` seconds; `None` where it is off.
 fn time(text: &str, most: u64) -> Result<Option<Duration>, String> {
     if text == "off" {
