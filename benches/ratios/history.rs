@@ -3,15 +3,17 @@
 use super::stored::BACKENDS;
 use super::{builder, row, runtime};
 use bytes::Bytes;
-use fanfare::{HistoryQuery, MessageId, Storage, Timestamp};
+use fanfare::{Broker, HistoryQuery, MessageId, Storage, Timestamp};
 use fanfare_storage::{Item, Message, Publish, Retention, Write};
 use std::env;
 use std::path::Path;
-use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 const SHORT: u64 = 100;
 const PAGE: usize = 100;
+/// Pages that are read at once, or nearly so.
+const MANY: usize = 1_600;
 /// Records written at once.
 const AT_ONCE: usize = 10_000;
 
@@ -23,38 +25,52 @@ fn long() -> u64 {
 pub fn report() {
     for (name, open) in BACKENDS {
         let directory = tempfile::tempdir().unwrap();
-        let runtime = runtime();
-        runtime.block_on(async {
+        runtime().block_on(async {
             let storage = open(directory.path());
             fill(&*storage, "short", SHORT).await;
             fill(&*storage, "long", long()).await;
-            let broker = builder().shared_storage(Arc::clone(&storage)).build().await.unwrap();
-            let page = async |channel: &str, length| {
-                let after = Some(id(length / 2 - SHORT / 2)).filter(|_| length > SHORT);
-                let query = HistoryQuery { after, limit: PAGE, ..HistoryQuery::default() };
-                let page = broker.history(channel, query).await.unwrap();
-                assert_eq!(page.messages.len(), PAGE);
-            };
-            let short = timed(async || page("short", SHORT).await).await;
-            let long_page = timed(async || page("long", long()).await).await;
-            let flat = long_page / short;
-            let what =
-                format!("a page of 100 of {} messages, to one of 100 messages, {name}", long());
-            row(&what, format!("{flat:.2}"), "1.5", flat <= 1.5);
-
+            let broker = builder().shared_storage(storage).build().await.unwrap();
+            // Before anything is timed: engines go on working for some time after they are filled.
             let scan = own_scan(name, &directory.path().join("own"));
+            let short = timed(async || page(&broker, "short", SHORT).await).await;
+            let page = async || page(&broker, "long", long()).await;
+            let alone = timed(page).await;
+            let what = format!("a page of 100 of {} messages, to one of 100, {name}", long());
+            show(&what, (alone, short), 1.5);
+
             let own = timed(async || assert_eq!(scan(), PAGE)).await;
-            let over = long_page / own;
-            let what = format!("the same page, to a range scan of {name}'s own");
-            row(&what, format!("{over:.2}"), "3", over <= 3.0);
+            let what =
+                format!("the same page, to a range scan of {name}'s own, nothing else going on");
+            show(&what, (alone, own), 3.0);
+            let own = super::repeated(|| own_together(&*scan));
+            let mut pages = Vec::new();
+            for _ in 0..super::REPETITIONS {
+                pages.push(together(page).await);
+            }
+            let what = format!("the same, of many at once, {name}");
+            show(&what, (super::median(pages), own), 3.0);
             broker.shutdown().await.unwrap();
         });
     }
 }
 
+async fn page(broker: &Broker, channel: &str, length: u64) {
+    let after = Some(id(length / 2 - SHORT / 2)).filter(|_| length > SHORT);
+    let query = HistoryQuery { after, limit: PAGE, ..HistoryQuery::default() };
+    let page = broker.history(channel, query).await.unwrap();
+    assert_eq!(page.messages.len(), PAGE);
+}
+
+/// A line with a ratio, and the times that it is of.
+fn show(what: &str, (one, other): (f64, f64), bound: f64) {
+    let ratio = one / other;
+    let measured = format!("{ratio:.2} ({:.0} to {:.0} µs)", one * 1e6, other * 1e6);
+    row(what, measured, &bound.to_string(), ratio <= bound);
+}
+
 /// The engine without a broker or a backend: as many records, each as long as a message's, of
 /// which a page is copied.
-fn own_scan(engine: &str, path: &Path) -> Box<dyn Fn() -> usize> {
+fn own_scan(engine: &str, path: &Path) -> Box<dyn Fn() -> usize + Sync> {
     const RECORD: [u8; 160] = [b'x'; 160];
     let key = |number: u64| [b"channel\0".as_slice(), &id(number).as_u128().to_be_bytes()].concat();
     let (from, length) = (key(long() / 2), long());
@@ -83,7 +99,8 @@ fn own_scan(engine: &str, path: &Path) -> Box<dyn Fn() -> usize> {
             })
         }
         _ => {
-            let tree = sled::open(path).unwrap();
+            // With as large a cache as the backend's.
+            let tree = sled::Config::new().path(path).cache_capacity(128 << 20).open().unwrap();
             for number in 0..length {
                 tree.insert(key(number), &RECORD[..]).unwrap();
             }
@@ -96,6 +113,30 @@ fn own_scan(engine: &str, path: &Path) -> Box<dyn Fn() -> usize> {
             })
         }
     }
+}
+
+/// Seconds for each of many calls that are made 16 at a time, by one thread.
+async fn together(call: impl AsyncFn()) -> f64 {
+    let start = Instant::now();
+    let calls = async || {
+        for _ in 0..MANY / 16 {
+            call().await;
+        }
+    };
+    futures_util::future::join_all((0..16).map(|_| calls())).await;
+    start.elapsed().as_secs_f64() / MANY as f64
+}
+
+/// Seconds for each of as many scans, by as many threads as a backend reads with.
+fn own_together(scan: &(dyn Fn() -> usize + Sync)) -> f64 {
+    let threads = thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| (0..MANY / threads).for_each(|_| assert_eq!(scan(), PAGE)));
+        }
+    });
+    start.elapsed().as_secs_f64() / MANY as f64
 }
 
 /// Seconds of a call, the median of medians.
