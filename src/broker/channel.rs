@@ -5,8 +5,8 @@
 //! delivery order is id order, and nobody sees what a crash could take back. The lock is held for
 //! no more than that; encoding comes before, storage and delivery after.
 //!
-//! At most one thread delivers and at most one task stores at a time. Whoever finds the role
-//! taken leaves the work to its holder, who looks again before giving the role up, so that a
+//! At most one thread delivers and at most one task stores at a time ([`Role`]). Whoever finds the
+//! role taken leaves the work to its holder, who looks again before giving the role up, so that a
 //! publisher waits for nobody.
 //!
 //! To a few subscribers a publisher delivers by itself. A crowd is served by a task, which takes
@@ -18,6 +18,7 @@ use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Outgoing};
 use super::presence::Seat;
 use super::queue::{Queue, Queued, Saving, Stage};
+use super::role::{Delivering, Holding, Role, Storing};
 use super::stats::Counter;
 use super::subscribers::{Chunk, Registration, Slot, Snapshot, Subscribers, deliver_to_observers};
 use crate::protocol::frame::Frame;
@@ -52,19 +53,19 @@ pub(super) struct State {
     published: MessageId,
     queue: Queue,
     subscribers: Subscribers,
-    delivering: bool,
-    storing: bool,
+    delivering: Role<Delivering>,
+    storing: Role<Storing>,
     /// The time of the batch that is being stored.
     writing_since: Option<Timestamp>,
     /// The registry no longer knows this channel; whoever meets it looks the name up again.
     closed: bool,
 }
 
-/// What publishing leaves for the caller to start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The roles that publishing leaves to the caller, who does what they are for.
+#[derive(Debug)]
 pub(super) struct Duties {
-    pub(super) deliver: bool,
-    pub(super) store: bool,
+    pub(super) deliver: Option<Holding<Delivering>>,
+    pub(super) store: Option<Holding<Storing>>,
 }
 
 /// A batch on its way to storage.
@@ -72,12 +73,14 @@ pub(super) struct Batch {
     pub(super) writes: Vec<Saving>,
     /// When it was taken.
     pub(super) at: Timestamp,
+    pub(super) role: Holding<Storing>,
 }
 
 /// What is delivered in one go, with those who get it: messages for all, or one thing for some.
 pub(super) struct Ready {
     items: Vec<Queued>,
     subscribers: Snapshot,
+    role: Holding<Delivering>,
 }
 
 /// Where a burst ends: a socket takes about so much, and it is copied once.
@@ -91,8 +94,8 @@ impl Channel {
             published: floor,
             queue: Queue::new(),
             subscribers: Subscribers::default(),
-            delivering: false,
-            storing: false,
+            delivering: Role::free(),
+            storing: Role::free(),
             writing_since: None,
             closed: false,
         };
@@ -109,7 +112,7 @@ impl Channel {
     /// under the same name can start below.
     pub(super) fn close_if_unused(&self, floor: &Mutex<MessageId>) -> bool {
         let Some(mut state) = self.open() else { return false };
-        if !state.subscribers.is_empty() || !state.queue.is_empty() || state.delivering {
+        if !state.subscribers.is_empty() || !state.queue.is_empty() || state.delivering.is_taken() {
             return false;
         }
         let mut floor = floor.lock();
@@ -151,43 +154,54 @@ impl Channel {
         self.state.lock().subscribers.snapshot()
     }
 
-    /// Delivers what is ready, in order, where there are few to deliver it to. Returns whether
-    /// that is more than should be done at once; the role stays taken then, and the caller has
-    /// to see to [`next_ready`](Self::next_ready) by a task.
-    pub(super) fn deliver(&self, delivered: &Counter) -> bool {
+    /// Delivers what is ready, in order, where there are few to deliver it to. Returns the role where
+    /// that is more than should be done at once; it goes on to a task, with
+    /// [`next_ready`](Self::next_ready).
+    pub(super) fn deliver(
+        &self,
+        role: Holding<Delivering>,
+        delivered: &Counter,
+    ) -> Option<Holding<Delivering>> {
         const TURN: usize = 64;
         const CROWD: usize = 8;
         for _ in 0..TURN {
             let (item, subscribers) = {
                 let mut state = self.state.lock();
                 if state.subscribers.len() >= CROWD {
-                    return true;
+                    return Some(role);
                 }
-                let Some(item) = state.pop_ready() else { return false };
+                let Some(item) = state.pop_ready(&role) else {
+                    state.delivering.give_up(role);
+                    return None;
+                };
                 (item, state.subscribers.snapshot())
             };
             delivered.add(subscribers.deliver(&item.delivery(&self.name)));
             item.settle();
         }
-        true
+        Some(role)
     }
 
     /// What is ready to be delivered to the same subscribers in one go, in order; `None` gives
     /// the role of delivering up.
-    pub(super) fn next_ready(&self) -> Option<Ready> {
+    pub(super) fn next_ready(&self, role: Holding<Delivering>) -> Option<Ready> {
         let mut state = self.state.lock();
-        let mut items = vec![state.pop_ready()?];
+        let Some(first) = state.pop_ready(&role) else {
+            state.delivering.give_up(role);
+            return None;
+        };
+        let mut items = vec![first];
         let mut bytes = items[0].frame.len();
         let is_for_all = |item: &Queued| matches!(item.audience, Audience::AllBut(_));
         while bytes < MAX_BURST_BYTES
             && is_for_all(&items[0])
             && state.queue.front_if_ready().is_some_and(is_for_all)
         {
-            let Some(item) = state.pop_ready() else { break };
+            let Some(item) = state.pop_ready(&role) else { break };
             bytes += item.frame.len();
             items.push(item);
         }
-        Some(Ready { items, subscribers: state.subscribers.snapshot() })
+        Some(Ready { items, subscribers: state.subscribers.snapshot(), role })
     }
 
     /// Whether something could be delivered by now.
@@ -197,16 +211,28 @@ impl Channel {
 
     /// The next batch to be stored; `None` gives the role of storing up. The time is asked for
     /// under the channel's lock, so that whoever sees no batch has an earlier one.
-    pub(super) fn next_batch(&self, now: impl FnOnce() -> Timestamp) -> Option<Batch> {
+    pub(super) fn next_batch(
+        &self,
+        role: Holding<Storing>,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Option<Batch> {
         let mut state = self.state.lock();
         let (writes, at) = (state.queue.take_unsaved(), now());
-        state.storing = !writes.is_empty();
-        state.writing_since = state.storing.then_some(at);
-        state.storing.then_some(Batch { writes, at })
+        if writes.is_empty() {
+            state.storing.give_up(role);
+            return None;
+        }
+        state.writing_since = Some(at);
+        Some(Batch { writes, at, role })
     }
 
-    /// Takes note of what became of a batch; returns whether delivery is the caller's duty now.
-    pub(super) fn stored(&self, batch: Vec<Saving>, result: StorageResult<Vec<Outcome>>) -> bool {
+    /// Takes note of what became of a batch; returns the role of delivering where that is the
+    /// caller's duty now.
+    pub(super) fn stored(
+        &self,
+        batch: Vec<Saving>,
+        result: StorageResult<Vec<Outcome>>,
+    ) -> Option<Holding<Delivering>> {
         let (outcomes, failure) = match result {
             Ok(outcomes) => (outcomes, None),
             Err(error) => (Vec::new(), Some(error)),
@@ -243,7 +269,12 @@ impl Channel {
 impl Ready {
     /// Delivers to one part of the subscribers after the other, with other tasks having their
     /// turn in between.
-    pub(super) async fn deliver(self, channel: &str, at: Now, delivered: &Counter) {
+    pub(super) async fn deliver(
+        self,
+        channel: &str,
+        at: Now,
+        delivered: &Counter,
+    ) -> Holding<Delivering> {
         match &self.items[0].audience {
             Audience::AllBut(_) => {
                 let deliveries = self.items.iter().map(|item| item.delivery(channel)).collect();
@@ -260,6 +291,7 @@ impl Ready {
             Audience::Nobody => {}
         }
         self.items.into_iter().for_each(Queued::settle);
+        self.role
     }
 
     async fn in_turns(&self, delivered: &Counter, mut deliver: impl FnMut(&Chunk) -> usize) {
@@ -315,7 +347,7 @@ impl State {
 
     /// Whether nothing is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.delivering
+        self.queue.is_empty() && !self.delivering.is_taken()
     }
 
     /// Gives a message its id and its place.
@@ -337,21 +369,19 @@ impl State {
             announcement: draft.announcement,
             _permit: permit,
         });
-        let store = stored && !std::mem::replace(&mut self.storing, true);
+        let store = if stored { self.storing.take() } else { None };
         (id, Duties { deliver: self.take_delivery(), store })
     }
 
     /// Takes the role of delivering where it is free and there is something to deliver.
-    fn take_delivery(&mut self) -> bool {
-        self.queue.front_if_ready().is_some() && !std::mem::replace(&mut self.delivering, true)
+    fn take_delivery(&mut self) -> Option<Holding<Delivering>> {
+        self.queue.front_if_ready()?;
+        self.delivering.take()
     }
 
-    /// The next item to be delivered; `None` gives the role of delivering up.
-    fn pop_ready(&mut self) -> Option<Queued> {
-        let Some(item) = self.queue.pop_ready() else {
-            self.delivering = false;
-            return None;
-        };
+    /// The next item to be delivered, for who has the role.
+    fn pop_ready(&mut self, _role: &Holding<Delivering>) -> Option<Queued> {
+        let item = self.queue.pop_ready()?;
         self.published = item.id;
         Some(item)
     }

@@ -1,12 +1,13 @@
 //! All channels of a broker: looked up by name, made when first needed, gone when no longer.
 
-use super::channel::{Channel, Duties, Joined, State};
+use super::channel::{Batch, Channel, Duties, Joined, State};
 use super::clock::Clock;
 use super::events::Announcer;
 use super::ordered::OrderedMap;
 use super::outgoing::{Audience, Draft, Outgoing, Settle};
 use super::presence::Presence;
 use super::queue::Saving;
+use super::role::{Delivering, Holding, Storing};
 use super::stats::Counters;
 use super::subscribers::{Registration, Snapshot};
 use crate::protocol::frame::Frame;
@@ -260,27 +261,27 @@ impl Hub {
     }
 
     fn fulfil(self: &Arc<Self>, channel: &Arc<Channel>, duties: Duties) {
-        if duties.store {
-            self.runtime.spawn(Arc::clone(self).store(Arc::clone(channel)));
+        if let Some(role) = duties.store {
+            self.runtime.spawn(Arc::clone(self).store(Arc::clone(channel), role));
         }
-        if duties.deliver {
-            self.deliver(channel);
+        if let Some(role) = duties.deliver {
+            self.deliver(channel, role);
         }
     }
 
     /// Delivers here and now, where there is little to do; anything else is left to a task, so
     /// that a busy channel can't keep one publisher at work for everybody, and so that what is
     /// published together reaches a crowd together.
-    fn deliver(self: &Arc<Self>, channel: &Arc<Channel>) {
-        if !channel.deliver(&self.counters.delivered) {
+    fn deliver(self: &Arc<Self>, channel: &Arc<Channel>, role: Holding<Delivering>) {
+        let Some(mut role) = channel.deliver(role, &self.counters.delivered) else {
             self.forget_if_unused(channel);
             return;
-        }
+        };
         let (hub, channel) = (Arc::clone(self), Arc::clone(channel));
         self.runtime.spawn(async move {
-            while let Some(ready) = channel.next_ready() {
+            while let Some(ready) = channel.next_ready(role) {
                 let delivered = &hub.counters.delivered;
-                ready.deliver(&channel.name, hub.clock.now(), delivered).await;
+                role = ready.deliver(&channel.name, hub.clock.now(), delivered).await;
                 if channel.has_ready() {
                     tokio::task::yield_now().await;
                 }
@@ -290,16 +291,18 @@ impl Hub {
     }
 
     /// Stores a channel's messages, a batch at a time, for as long as there are any.
-    async fn store(self: Arc<Self>, channel: Arc<Channel>) {
-        while let Some(batch) = channel.next_batch(|| self.clock.now().wall) {
-            let items = batch.writes.iter().map(Saving::item).collect();
-            let writes = Some(batch.writes);
-            let mut unsettled = Unsettled { hub: &self, channel: &channel, writes };
-            let result = self.storage.commit(&channel.name, items, batch.at).await;
+    async fn store(self: Arc<Self>, channel: Arc<Channel>, role: Holding<Storing>) {
+        let mut role = Some(role);
+        let next = |role| channel.next_batch(role, || self.clock.now().wall);
+        while let Some(Batch { writes, at, role: held }) = role.take().and_then(next) {
+            let items = writes.iter().map(Saving::item).collect();
+            let batch = Some((writes, held));
+            let mut unsettled = Unsettled { hub: &self, channel: &channel, batch };
+            let result = self.storage.commit(&channel.name, items, at).await;
             if let Err(error) = &result {
                 tracing::debug!(channel = &*channel.name, %error, "messages could not be stored");
             }
-            unsettled.settle(result);
+            role = unsettled.settle(result);
         }
         self.forget_if_unused(&channel);
     }
@@ -346,21 +349,26 @@ impl Hub {
 struct Unsettled<'a> {
     hub: &'a Arc<Hub>,
     channel: &'a Arc<Channel>,
-    writes: Option<Vec<Saving>>,
+    batch: Option<(Vec<Saving>, Holding<Storing>)>,
 }
 
 impl Unsettled<'_> {
-    fn settle(&mut self, result: fanfare_storage::Result<Vec<fanfare_storage::Outcome>>) {
-        let Some(writes) = self.writes.take() else { return };
-        if self.channel.stored(writes, result) {
-            self.hub.deliver(self.channel);
+    /// Settles the batch, and returns the role of storing, with which it goes on.
+    fn settle(
+        &mut self,
+        result: fanfare_storage::Result<Vec<fanfare_storage::Outcome>>,
+    ) -> Option<Holding<Storing>> {
+        let (writes, role) = self.batch.take()?;
+        if let Some(role) = self.channel.stored(writes, result) {
+            self.hub.deliver(self.channel, role);
         }
+        Some(role)
     }
 }
 
 impl Drop for Unsettled<'_> {
     fn drop(&mut self) {
-        if self.writes.is_none() {
+        if self.batch.is_none() {
             return;
         }
         let error = fanfare_storage::Error::new(
@@ -368,9 +376,10 @@ impl Drop for Unsettled<'_> {
             "commit",
             "the task that stored it was ended",
         );
-        self.settle(Err(error));
         // The role of storing goes on where there is more.
-        self.hub.runtime.spawn(Arc::clone(self.hub).store(Arc::clone(self.channel)));
+        if let Some(role) = self.settle(Err(error)) {
+            self.hub.runtime.spawn(Arc::clone(self.hub).store(Arc::clone(self.channel), role));
+        }
     }
 }
 

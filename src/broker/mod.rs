@@ -39,6 +39,7 @@ mod recovery;
 mod relief;
 mod replay;
 mod revoking;
+mod role;
 mod schedule;
 mod secrets;
 mod shutdown;
