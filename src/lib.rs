@@ -207,9 +207,9 @@ pub use broker::{
     ChannelPage, ChannelQuery, ChannelStorageEvent, Connecting, ConnectionEvent, ConnectionInfo,
     ConnectionPage, ConnectionQuery, EntryQuery, EntryUpdate, EntryUpdated, Error, Event,
     EventKind, EventMetadata, EventStream, History, HistoryMessage, HistoryQuery, Hooks, Lagged,
-    Member, Message, MessageEvent, MessageReactionEvent, Published, Publishing, Reaction,
-    RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, SourceIp, Stats,
-    Subscribing, SubscriptionEvent, Trigger, Veto,
+    Member, Message, MessageEvent, MessageReaction, MessageReactionEvent, Published, Publishing,
+    Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, SourceIp,
+    Stats, Subscribing, SubscriptionEvent, Trigger, Veto,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::async_trait;

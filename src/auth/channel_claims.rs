@@ -1,5 +1,6 @@
 //! Building permissions (protocol section 4).
 
+use crate::protocol::store::whole_seconds;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ macro_rules! lifetimes {
         /// How long it is stored: up to 3,155,695,200 seconds, counted in whole ones, where a
         /// started one counts.
         pub fn store_for(self, time: Duration) -> Self {
-            self.set("store", time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
+            self.set("store", whole_seconds(time))
         }
 
         /// It is stored with no end.
@@ -93,7 +94,7 @@ macro_rules! lifetimes {
             self.set("store", -1)
         }
 
-        /// It may be scheduled for times before this one, in Unix seconds.
+        /// It may be scheduled for times up to and including this second, in Unix seconds.
         pub fn schedule_before(self, unix_seconds: u64) -> Self {
             self.set("scheduleBefore", unix_seconds)
         }

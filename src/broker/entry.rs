@@ -1,22 +1,19 @@
 //! Channel storage as the host sees it.
 
+use super::content::{CheckedContent, Content, content_setters};
 use super::core::Core;
 use super::entries::Setting;
-use super::events::Cause;
-use super::message::Due;
 use super::outgoing::Refusal;
 use super::publish::{Begun, Pending};
 use super::schedule::{Deed, Task};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::names;
 use crate::protocol::store::StoreFor;
-use crate::session::{check_data_size, is_clearing};
+use crate::session::is_clearing;
 use bytes::Bytes;
 use fanfare_storage::{Entry, MessageId, Outcome, Timestamp};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The event by which channel storage is set.
 pub(crate) const SET: &str = "hotsock.channelStorageSet";
@@ -26,16 +23,12 @@ pub(crate) const SET: &str = "hotsock.channelStorageSet";
 ///
 /// The key has 1 to 128 characters and none of `*`, `#`, `,` and white space; the value is at most
 /// 32 KiB of JSON (protocol section 2).
-#[derive(Debug)]
-#[must_use = "an update does nothing until it is set"]
+#[derive(Clone, Debug)]
+#[must_use = "an update does nothing until it is made"]
 pub struct EntryUpdate {
     channel: String,
     key: String,
-    data: Result<String, serde_json::Error>,
-    store: StoreFor,
-    emit: bool,
-    cause: Cause,
-    due: Option<Due>,
+    content: Content,
 }
 
 /// What became of an [`EntryUpdate`].
@@ -51,95 +44,60 @@ pub struct EntryUpdated {
 }
 
 impl EntryUpdate {
-    /// An update that clears the key, and that is kept forever once it has a value.
-    pub fn new(channel: impl Into<String>, key: impl Into<String>) -> Self {
-        Self {
-            channel: channel.into(),
-            key: key.into(),
-            data: Ok("null".to_owned()),
-            store: StoreFor::Forever,
-            emit: false,
-            cause: Cause::of_host(),
-            due: None,
-        }
-    }
-
-    /// Sets the value to anything that serialises to JSON; where it does not, setting fails. What
-    /// is `null` or an object without members clears the key.
-    pub fn data(mut self, data: &(impl Serialize + ?Sized)) -> Self {
-        self.data = serde_json::to_string(data);
-        self
-    }
-
-    /// Sets the value to JSON text, which is kept byte for byte; where it is not valid JSON,
-    /// setting fails.
-    pub fn raw_data(mut self, json: impl Into<String>) -> Self {
-        // Parsing does not change the text, but for white space around it.
-        self.data = RawValue::from_string(json.into()).map(|raw| raw.get().to_owned());
-        self
-    }
-
-    /// Keeps the value for a while: 1 to 3,155,695,200 seconds, counted in whole ones, where a
-    /// started one counts.
-    pub fn store_for(mut self, time: Duration) -> Self {
-        let whole = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-        self.store = StoreFor::Seconds(whole);
-        self
-    }
-
-    /// Whether broker events tell of the update (protocol section 12); not by default.
-    pub fn emit_pub_sub_event(mut self, emit: bool) -> Self {
-        self.emit = emit;
-        self
-    }
-
-    pub(crate) fn cause(mut self, cause: Cause) -> Self {
-        self.cause = cause;
-        self
-    }
-
-    /// Sets the value at a later time instead of now, which must not be past (protocol section
-    /// 11). Its lifetime begins at that time.
-    pub fn schedule_at(mut self, time: Timestamp) -> Self {
-        self.due = Some(Due::At(time));
-        self
-    }
-
-    /// As [`schedule_at`](Self::schedule_at), of a local time; see
-    /// [`Message::schedule_expression`](crate::Message::schedule_expression).
-    pub fn schedule_expression(
-        mut self,
-        expression: impl Into<String>,
-        time_zone: Option<&str>,
+    /// Sets a key to anything that serialises to JSON; where it does not, the update fails. The value
+    /// is kept forever, if nothing else is said. What is `null` or an object without members
+    /// [clears](Self::clear) the key.
+    pub fn set(
+        channel: impl Into<String>,
+        key: impl Into<String>,
+        value: &(impl Serialize + ?Sized),
     ) -> Self {
-        let zone = time_zone.map(str::to_owned);
-        self.due = Some(Due::Local { expression: expression.into(), zone });
-        self
+        let mut update = Self::clear(channel, key);
+        update.content.set_data(value);
+        update
     }
 
-    pub(crate) fn store(mut self, store: StoreFor) -> Self {
-        self.store = store;
-        self
+    /// As [`set`](Self::set), of JSON text, which is kept byte for byte, but for white space around
+    /// it; where it is not valid JSON, the update fails.
+    pub fn set_raw(
+        channel: impl Into<String>,
+        key: impl Into<String>,
+        json: impl Into<String>,
+    ) -> Self {
+        let mut update = Self::clear(channel, key);
+        update.content.set_raw_data(json.into());
+        update
+    }
+
+    /// Takes the value of a key away.
+    pub fn clear(channel: impl Into<String>, key: impl Into<String>) -> Self {
+        let content = Content::new(StoreFor::Forever);
+        Self { channel: channel.into(), key: key.into(), content }
+    }
+
+    content_setters! {
+        /// Keeps the value for a while: 1 to 3,155,695,200 seconds, counted in whole ones, where a
+        /// started one counts.
+        store_for,
+        /// Whether broker events tell of the update (protocol section 12); not by default.
+        emit,
+        /// Makes the update at a later time instead of now, which must not be past (protocol section
+        /// 11). The value's lifetime begins at that time.
+        schedule,
     }
 
     /// Checks names and sizes, and returns when it is due and what is to be done then.
     fn check(self, now: Timestamp) -> Result<(Arc<str>, Option<Timestamp>, Task), ProtocolError> {
         names::check_channel(&self.channel)?;
         names::check_key(&self.key)?;
-        let data = self.data.map_err(|error| {
-            ProtocolError::new(Code::InvalidMessage, format!("the data is no JSON: {error}"))
-        })?;
-        check_data_size(&data)?;
-        self.store.check()?;
-        if self.store == StoreFor::Seconds(0) {
+        let CheckedContent { data, store, cause, due } = self.content.check(now)?;
+        if store == StoreFor::Seconds(0) {
             let message = "channel storage keeps values for 1 second at least, or forever (-1)";
             return Err(ProtocolError::new(Code::InvalidMessage, message));
         }
-        let due = self.due.map(|due| due.resolve(now)).transpose()?;
         let value = (!is_clearing(&data)).then_some(data);
         let deed = Deed::SetEntry { key: self.key, value };
-        let cause = self.emit.then_some(self.cause);
-        let task = Task { author: None, store: self.store, emit: self.emit, cause, deed };
+        let task = Task { author: None, store, emit: cause.is_some(), cause, deed };
         Ok((self.channel.into(), due, task))
     }
 }
@@ -150,7 +108,7 @@ impl EntryUpdate {
 pub struct ChannelEntry {
     /// The key.
     pub key: String,
-    /// JSON text, byte for byte as it was set.
+    /// JSON text, byte for byte as it was set, but for white space around it.
     pub data: Bytes,
     /// The writer's user id; `None` for the server's values too.
     pub uid: Option<String>,

@@ -48,7 +48,7 @@ pub struct HistoryMessage {
     pub id: MessageId,
     /// The event's name.
     pub event: String,
-    /// JSON text, byte for byte as it was published.
+    /// JSON text, byte for byte as it was published, but for white space around it.
     pub data: Bytes,
     /// The sender's user id; `None` for the server's messages too.
     pub uid: Option<String>,

@@ -1,16 +1,13 @@
 //! What a host publishes.
 
-use super::events::Cause;
+use super::content::{CheckedContent, Content, content_setters};
 use super::outgoing::Settled;
 use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::names;
 use crate::protocol::store::StoreFor;
-use crate::protocol::{names, schedule};
-use crate::session::check_data_size;
 use fanfare_storage::{MessageId, Outcome, Timestamp};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A message to be published by the host; see [`Broker::publish`](crate::Broker::publish).
 ///
@@ -29,37 +26,21 @@ use std::time::Duration;
 ///     .data(&Price { symbol: "AAPL", cents: 22684 })
 ///     .store_for(Duration::from_secs(3600));
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a message does nothing until it is published"]
 pub struct Message {
     channel: String,
     event: String,
-    data: Result<String, serde_json::Error>,
-    store: StoreFor,
     deduplication: Option<String>,
-    emit: bool,
-    cause: Cause,
-    due: Option<Due>,
-}
-
-/// When a message is to be published, where not at once.
-#[derive(Debug)]
-pub(super) enum Due {
-    At(Timestamp),
-    Local { expression: String, zone: Option<String> },
+    content: Content,
 }
 
 /// A message that passed all checks, but for its channel's.
 #[derive(Debug)]
 pub(super) struct CheckedMessage {
     pub(super) event: Arc<str>,
-    pub(super) data: String,
-    pub(super) store: StoreFor,
     pub(super) deduplication: Option<String>,
-    pub(super) emit: bool,
-    /// Where it came in.
-    pub(super) cause: Cause,
-    pub(super) due: Option<Timestamp>,
+    pub(super) content: CheckedContent,
 }
 
 /// Characters of a `deduplicationId`.
@@ -71,40 +52,39 @@ impl Message {
         Self {
             channel: channel.into(),
             event: event.into(),
-            data: Ok("null".to_owned()),
-            store: StoreFor::Seconds(0),
             deduplication: None,
-            emit: false,
-            cause: Cause::of_host(),
-            due: None,
+            content: Content::new(StoreFor::Seconds(0)),
         }
     }
 
     /// Sets the data to anything that serialises to JSON; where it does not, publishing fails.
     pub fn data(mut self, data: &(impl Serialize + ?Sized)) -> Self {
-        self.data = serde_json::to_string(data);
+        self.content.set_data(data);
         self
     }
 
-    /// Sets the data to JSON text, which is passed on byte for byte; where it is not valid JSON,
-    /// publishing fails.
+    /// Sets the data to JSON text, which is passed on byte for byte, but for white space around it;
+    /// where it is not valid JSON, publishing fails.
     pub fn raw_data(mut self, json: impl Into<String>) -> Self {
-        // Parsing does not change the text, but for white space around it.
-        self.data = RawValue::from_string(json.into()).map(|raw| raw.get().to_owned());
-        self
-    }
-
-    /// Stores the message for a while: up to 3,155,695,200 seconds, counted in whole ones, where a
-    /// started one counts. A time of zero does not store it.
-    pub fn store_for(mut self, time: Duration) -> Self {
-        self.store = StoreFor::whole_seconds(time);
+        self.content.set_raw_data(json.into());
         self
     }
 
     /// Stores the message with no end.
     pub fn store_forever(mut self) -> Self {
-        self.store = StoreFor::Forever;
+        self.content.set_store(StoreFor::Forever);
         self
+    }
+
+    content_setters! {
+        /// Stores the message for a while: up to 3,155,695,200 seconds, counted in whole ones, where a
+        /// started one counts. A time of zero does not store it.
+        store_for,
+        /// Whether broker events tell of the message (protocol section 12); not by default.
+        emit,
+        /// Publishes the message at a later time instead of now, which must not be past (protocol
+        /// section 11). It gets its id, and its lifetime begins, at that time.
+        schedule,
     }
 
     /// Names the message, so that it is published once though it may be sent again: a message
@@ -118,49 +98,6 @@ impl Message {
         self
     }
 
-    /// Whether broker events tell of the message (protocol section 12); not by default.
-    pub fn emit_pub_sub_event(mut self, emit: bool) -> Self {
-        self.emit = emit;
-        self
-    }
-
-    /// Publishes the message at a later time instead of now, which must not be past (protocol
-    /// section 11). It gets its id, and its lifetime begins, at that time.
-    pub fn schedule_at(mut self, time: Timestamp) -> Self {
-        self.due = Some(Due::At(time));
-        self
-    }
-
-    /// As [`schedule_at`](Self::schedule_at), of a local time, `at(YYYY-MM-DDTHH:MM:SS)`, in a
-    /// time zone of the IANA database, or in UTC. A time that daylight saving skips moves forward
-    /// by what it skips; of one that comes twice the first is meant.
-    ///
-    /// ```
-    /// use fanfare::Message;
-    ///
-    /// let new_year = Message::new("news", "wishes")
-    ///     .schedule_expression("at(2100-01-01T00:00:00)", Some("Europe/Berlin"));
-    /// ```
-    pub fn schedule_expression(
-        mut self,
-        expression: impl Into<String>,
-        time_zone: Option<&str>,
-    ) -> Self {
-        let zone = time_zone.map(str::to_owned);
-        self.due = Some(Due::Local { expression: expression.into(), zone });
-        self
-    }
-
-    pub(crate) fn cause(mut self, cause: Cause) -> Self {
-        self.cause = cause;
-        self
-    }
-
-    pub(crate) fn store(mut self, store: StoreFor) -> Self {
-        self.store = store;
-        self
-    }
-
     pub(super) fn check(self, now: Timestamp) -> Result<(String, CheckedMessage), ProtocolError> {
         names::check_channel(&self.channel)?;
         let channel = self.channel.clone();
@@ -170,33 +107,11 @@ impl Message {
     /// Checks all but the channel.
     pub(super) fn check_content(self, now: Timestamp) -> Result<CheckedMessage, ProtocolError> {
         check_event(&self.event)?;
-        let data = self.data.map_err(|error| {
-            ProtocolError::new(Code::InvalidMessage, format!("the data is no JSON: {error}"))
-        })?;
-        check_data_size(&data)?;
-        self.store.check()?;
+        let content = self.content.check(now)?;
         if let Some(id) = &self.deduplication {
             check_deduplication(id)?;
         }
-        Ok(CheckedMessage {
-            event: self.event.into(),
-            data,
-            store: self.store,
-            deduplication: self.deduplication,
-            emit: self.emit,
-            cause: self.cause,
-            due: self.due.map(|due| due.resolve(now)).transpose()?,
-        })
-    }
-}
-
-impl Due {
-    pub(super) fn resolve(self, now: Timestamp) -> Result<Timestamp, ProtocolError> {
-        let due = match self {
-            Self::At(due) => due,
-            Self::Local { expression, zone } => schedule::resolve(&expression, zone.as_deref())?,
-        };
-        schedule::check_due(due, now).map(|()| due)
+        Ok(CheckedMessage { event: self.event.into(), deduplication: self.deduplication, content })
     }
 }
 

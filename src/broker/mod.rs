@@ -8,6 +8,7 @@ mod channel;
 mod clock;
 mod connection;
 mod connections;
+mod content;
 mod control;
 mod core;
 mod entries;
@@ -64,7 +65,7 @@ pub use hooks::{Connecting, Hooks, Publishing, Subscribing, Veto};
 pub use info::{ChannelInfo, Member};
 pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
 pub use message::{Message, Published};
-pub use reaction::Reaction;
+pub use reaction::{MessageReaction, Reaction};
 pub use revoking::RevocationEffect;
 pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 pub use stats::Stats;
@@ -372,7 +373,7 @@ impl Broker {
         &self,
         channel: &str,
         message: MessageId,
-    ) -> Result<Vec<Reaction>, Error> {
+    ) -> Result<Vec<MessageReaction>, Error> {
         names::check_channel(channel)?;
         self.core.reactions(channel, message).await.map_err(Error::from)
     }
@@ -422,11 +423,11 @@ impl Broker {
     /// #     .storage(MemoryStorage::new())
     /// #     .build()
     /// #     .await?;
-    /// broker.set_entry(EntryUpdate::new("match.7", "score").data(&[2, 1])).await?;
+    /// broker.set_entry(EntryUpdate::set("match.7", "score", &[2, 1])).await?;
     /// let score = broker.entry("match.7", "score").await?.expect("was set just now");
     /// assert_eq!(score.data, "[2,1]");
     ///
-    /// broker.set_entry(EntryUpdate::new("match.7", "score")).await?;
+    /// broker.set_entry(EntryUpdate::clear("match.7", "score")).await?;
     /// assert!(broker.entries("match.7", EntryQuery::default()).await?.is_empty());
     /// # Ok(())
     /// # }

@@ -1,5 +1,6 @@
 //! Publishing as the host, one message or many, now or later (protocol section 10).
 
+use super::content::CheckedContent;
 use super::core::Core;
 use super::events::Subject;
 use super::message::{CheckedMessage, Message, Published};
@@ -116,7 +117,7 @@ impl Core {
         names::check_channel(channel)?;
         let channel: Arc<str> = channel.into();
         let event = Arc::clone(&message.event);
-        let (pending, schedule) = match message.due {
+        let (pending, schedule) = match message.content.due {
             None => {
                 let draft = self.draft_of_host(&channel, message);
                 (self.enqueue(&channel, draft).await, None)
@@ -133,10 +134,10 @@ impl Core {
     /// What the host publishes now, and what it hears of it.
     fn draft_of_host(&self, channel: &Arc<str>, message: &CheckedMessage) -> Draft {
         let mut draft = draft(channel, message, self.clock.now().wall);
-        if message.emit {
+        if let Some(cause) = &message.content.cause {
             let describe = || {
                 let (event, sender) = (Arc::clone(&message.event), Meta::default());
-                (Subject::Message { event, sender }, message.cause.clone())
+                (Subject::Message { event, sender }, cause.clone())
             };
             draft.announcement = self.hub.announcer().prepare(channel, describe);
         }
@@ -181,8 +182,9 @@ pub(crate) async fn all_published(
 
 /// What the host publishes now.
 fn draft(channel: &str, message: &CheckedMessage, now: Timestamp) -> Draft {
-    let retention = message.store.retention(now);
-    let mut draft = Draft::of_host(channel, &message.event, &message.data, retention);
+    let CheckedContent { data, store, .. } = &message.content;
+    let retention = store.retention(now);
+    let mut draft = Draft::of_host(channel, &message.event, data, retention);
     if let Some(key) = &message.deduplication {
         // Also what is not kept has to be remembered.
         let change = Change::Message {
@@ -199,14 +201,15 @@ fn draft(channel: &str, message: &CheckedMessage, now: Timestamp) -> Draft {
 impl Task {
     /// What the host publishes later. Whether it repeats another is seen when it is delivered.
     fn of_host(message: &CheckedMessage) -> Self {
+        let CheckedContent { data, store, cause, .. } = &message.content;
         Self {
             author: None,
-            store: message.store,
-            emit: message.emit,
-            cause: message.emit.then(|| message.cause.clone()),
+            store: *store,
+            emit: cause.is_some(),
+            cause: cause.clone(),
             deed: Deed::Publish {
                 event: message.event.as_ref().to_owned(),
-                data: message.data.clone(),
+                data: data.clone(),
                 except: None,
                 deduplication: message.deduplication.clone(),
             },

@@ -7,10 +7,10 @@ use super::events::{Announcement, Cause, MessageReactionEvent, Subject, Via};
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::Pending;
 use super::subscribers::ConnectionKey;
-use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::error::ProtocolError;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::frame::UnstampedFrame;
-use crate::protocol::{json, names};
+use crate::protocol::{json, user};
 use crate::session::{HistoryScope, Reacting, ReactionAction, ReactionRequest, check_reaction};
 use bytes::Bytes;
 use fanfare_storage::{
@@ -18,7 +18,6 @@ use fanfare_storage::{
     ReactionDetail, RemoveReaction, Retention, Timestamp,
 };
 use http::request::Parts;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Of `listReactions`.
@@ -39,17 +38,14 @@ impl Default for ReactionLimits {
     }
 }
 
-/// A reaction that a user gave to a message; see [`Broker::reactions`](crate::Broker::reactions).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// A reaction that is given or taken back in the name of a user; see
+/// [`Broker::add_reaction`](crate::Broker::add_reaction).
+#[derive(Clone, Debug)]
+#[must_use = "a reaction does nothing until it is given or taken back"]
 pub struct Reaction {
-    /// The reaction, such as an emoji.
-    pub reaction: String,
-    /// Who gave it.
-    pub uid: String,
-    /// Their metadata when they did, JSON text.
-    pub umd: Option<Bytes>,
-    /// Of one to be given or taken: whether broker events tell of that.
+    reaction: String,
+    uid: String,
+    umd: Option<String>,
     emit: bool,
 }
 
@@ -61,20 +57,17 @@ impl Reaction {
     /// use fanfare::Reaction;
     /// let thumbs_up = Reaction::new("👍", "jim").raw_umd(r#"{"name":"Jim"}"#);
     /// ```
-    #[must_use]
     pub fn new(reaction: impl Into<String>, uid: impl Into<String>) -> Self {
         Self { reaction: reaction.into(), uid: uid.into(), umd: None, emit: false }
     }
 
-    /// Sets the user's metadata, JSON text of at most 1,024 bytes.
-    #[must_use]
+    /// Sets the user's metadata, JSON text of at most 1,024 bytes; null is none.
     pub fn raw_umd(mut self, json: impl Into<String>) -> Self {
-        self.umd = Some(json.into().into());
+        self.umd = Some(json.into());
         self
     }
 
     /// Whether broker events tell that it is given or taken (protocol section 12); not by default.
-    #[must_use]
     pub fn emit_pub_sub_event(mut self, emit: bool) -> Self {
         self.emit = emit;
         self
@@ -86,10 +79,29 @@ impl Reaction {
         action: ReactionAction,
     ) -> Result<HostReaction, ProtocolError> {
         check_reaction(&self.reaction)?;
-        check_user(&self.uid, self.umd.as_deref())?;
+        user::check_uid(&self.uid)?;
+        let umd = self.umd.map(user::checked_umd).transpose()?.flatten();
         let reacting = Reacting { message, reaction: self.reaction.into(), action };
         let cause = self.emit.then(Cause::of_host);
-        Ok(HostReaction { reacting, uid: self.uid, umd: self.umd, cause })
+        Ok(HostReaction { reacting, uid: self.uid, umd, cause })
+    }
+}
+
+/// A reaction that a user gave to a message; see [`Broker::reactions`](crate::Broker::reactions).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageReaction {
+    /// The reaction, such as an emoji.
+    pub reaction: String,
+    /// Who gave it.
+    pub uid: String,
+    /// Their metadata when they did, JSON text.
+    pub umd: Option<Bytes>,
+}
+
+impl From<StoredReaction> for MessageReaction {
+    fn from(StoredReaction { reaction, uid, umd, .. }: StoredReaction) -> Self {
+        Self { reaction, uid, umd }
     }
 }
 
@@ -108,32 +120,10 @@ impl HostReaction {
     pub(crate) fn parse(data: &Fields<'_>, cause: Option<Cause>) -> Result<Self, ProtocolError> {
         let reacting = Reacting::parse(data)?;
         let uid = data.string(Field::Uid)?.unwrap_or_default().into_owned();
-        let umd = data.raw(Field::Umd).map(RawValue::get).filter(|umd| *umd != "null");
-        let umd = umd.map(|umd| Bytes::copy_from_slice(umd.as_bytes()));
-        check_user(&uid, umd.as_deref())?;
+        user::check_uid(&uid)?;
+        let umd = data.raw(Field::Umd).map(|umd| umd.get().to_owned());
+        let umd = umd.map(user::checked_umd).transpose()?.flatten();
         Ok(Self { reacting, uid, umd, cause })
-    }
-}
-
-fn check_user(uid: &str, umd: Option<&[u8]>) -> Result<(), ProtocolError> {
-    let wrong = |message: &'static str| Err(ProtocolError::new(Code::InvalidMessage, message));
-    if uid.is_empty() || names::longer_than(uid, names::MAX_UID_CHARS) {
-        return wrong("the field \"uid\" must be a string of 1 to 128 characters");
-    }
-    match umd {
-        Some(umd) if umd.len() > names::MAX_UMD_BYTES => {
-            wrong("the field \"umd\" must be at most 1024 bytes of JSON")
-        }
-        Some(umd) if serde_json::from_slice::<&RawValue>(umd).is_err() => {
-            wrong("the field \"umd\" must be JSON")
-        }
-        _ => Ok(()),
-    }
-}
-
-impl From<StoredReaction> for Reaction {
-    fn from(StoredReaction { reaction, uid, umd, .. }: StoredReaction) -> Self {
-        Self { reaction, uid, umd, emit: false }
     }
 }
 
@@ -360,11 +350,11 @@ impl Core {
         &self,
         channel: &str,
         id: MessageId,
-    ) -> Result<Vec<Reaction>, ProtocolError> {
+    ) -> Result<Vec<MessageReaction>, ProtocolError> {
         let found = self.storage.message(channel, id, self.clock.now().wall).await;
         let found = found.map_err(unreadable)?;
         let found = found.ok_or_else(|| Refusal::MessageNotFound.into_error())?;
-        Ok(found.reactions.into_iter().map(Reaction::from).collect())
+        Ok(found.reactions.into_iter().map(MessageReaction::from).collect())
     }
 
     /// `listReactions` (section 9): `{"reactions":[…]}`, of which the rest is left out where it

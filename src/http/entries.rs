@@ -4,11 +4,10 @@ use super::answer::{self, Accepted};
 use super::body::Body;
 use super::client_api::check_open;
 use super::request;
-use crate::broker::{Connection, Core, ENTRY_SET, EntryUpdate, Refusal, Via};
+use crate::broker::{Cause, Connection, Core, ENTRY_SET, EntryUpdate, Refusal, Via};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
-use crate::protocol::store::StoreFor;
 use crate::session::required_key;
 use fanfare_storage::MessageId;
 use http::request::Parts;
@@ -119,15 +118,10 @@ pub(super) async fn list_all(
 }
 
 /// A set of the server API.
-pub(super) fn update(fields: &Fields<'_>, channel: &str) -> Result<EntryUpdate, ProtocolError> {
-    let mut update = EntryUpdate::new(channel, required_key(fields)?)
-        .store(super::publish::store(fields)?.unwrap_or(StoreFor::Forever));
-    if let Some(data) = fields.raw(Field::Data) {
-        update = update.raw_data(data.get());
-    }
-    let zone = fields.string(Field::ScheduleExpressionTimezone)?;
-    if let Some(expression) = fields.string(Field::ScheduleExpression)? {
-        update = update.schedule_expression(expression, zone.as_deref());
-    }
-    Ok(update)
+pub(super) fn update(
+    fields: &Fields<'_>,
+    channel: &str,
+    cause: impl FnOnce() -> Cause,
+) -> Result<EntryUpdate, ProtocolError> {
+    EntryUpdate::clear(channel, required_key(fields)?).read(fields, cause)
 }

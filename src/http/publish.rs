@@ -9,7 +9,6 @@ use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::write_error;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
-use crate::protocol::store::StoreFor;
 use crate::session::{REACTION, reaction_data};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -96,10 +95,7 @@ async fn begin(
         return Ok(Started { begun, tells_id });
     }
     if event == ENTRY_SET {
-        let mut update = entries::update(fields, &channel)?;
-        if fields.flag(Field::EmitPubSubEvent)? {
-            update = update.emit_pub_sub_event(true).cause(origin.cause());
-        }
+        let update = entries::update(fields, &channel, || origin.cause())?;
         let begun = core.begin_entry(update).await?;
         return Ok(Started { begun, tells_id: false });
     }
@@ -219,35 +215,11 @@ fn message(
     channel: &str,
     event: &str,
 ) -> Result<Message, ProtocolError> {
-    let mut message =
-        Message::new(channel, event).store(store(fields)?.unwrap_or(StoreFor::Seconds(0)));
-    if fields.flag(Field::EmitPubSubEvent)? {
-        message = message.emit_pub_sub_event(true).cause(origin.cause());
-    }
-    if let Some(data) = fields.raw(Field::Data) {
-        message = message.raw_data(data.get());
-    }
+    let mut message = Message::new(channel, event).read(fields, || origin.cause())?;
     if let Some(id) = fields.string(Field::DeduplicationId)? {
         message = message.deduplication_id(id);
     }
-    let zone = fields.string(Field::ScheduleExpressionTimezone)?;
-    if let Some(expression) = fields.string(Field::ScheduleExpression)? {
-        message = message.schedule_expression(expression, zone.as_deref());
-    }
     Ok(message)
-}
-
-/// The field `store`; `None` where it is absent.
-pub(super) fn store(fields: &Fields<'_>) -> Result<Option<StoreFor>, ProtocolError> {
-    match fields.integer(Field::Store)? {
-        None => Ok(None),
-        Some(-1) => Ok(Some(StoreFor::Forever)),
-        Some(seconds) => {
-            // What is negative becomes too much, and is refused as such.
-            let store = StoreFor::Seconds(u64::try_from(seconds).unwrap_or(u64::MAX));
-            store.check().map(|()| Some(store))
-        }
-    }
 }
 
 fn invalid(message: impl Into<Cow<'static, str>>) -> ProtocolError {

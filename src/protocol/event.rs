@@ -2,7 +2,7 @@
 
 use super::error::ProtocolError;
 use super::frame::{Frame, text_frame};
-use super::json;
+use super::{json, user};
 use bytes::Bytes;
 use fanfare_storage::Author;
 use std::sync::Arc;
@@ -35,6 +35,25 @@ impl Meta {
     /// As storage knows it.
     pub(crate) fn author(&self) -> Author {
         Author { uid: self.uid.as_deref().map(str::to_owned), umd: self.umd.clone() }
+    }
+
+    /// The metadata as text.
+    pub(crate) fn umd_text(&self) -> Option<&str> {
+        // What is kept was read as text, or written as such.
+        self.umd.as_deref().and_then(|umd| std::str::from_utf8(umd).ok())
+    }
+
+    /// Puts another user in place, or none.
+    pub(crate) fn replace_uid(&mut self, uid: Option<&str>) -> Result<(), ProtocolError> {
+        uid.map_or(Ok(()), user::check_uid)?;
+        self.uid = uid.map(Into::into);
+        Ok(())
+    }
+
+    /// Puts other metadata in place, JSON text.
+    pub(crate) fn replace_umd(&mut self, umd: String) -> Result<(), ProtocolError> {
+        self.umd = user::checked_umd(umd)?;
+        Ok(())
     }
 }
 

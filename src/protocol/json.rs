@@ -1,6 +1,24 @@
-//! Writing JSON by hand where its shape is fixed.
+//! JSON as text: what others wrote, and what is written by hand where its shape is fixed.
 
+use super::error::{Code, ProtocolError};
 use fanfare_storage::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// What serialises to JSON, as text.
+pub(crate) fn text(value: &(impl Serialize + ?Sized)) -> Result<String, ProtocolError> {
+    serde_json::to_string(value).map_err(|error| no_json(&error))
+}
+
+/// JSON text that somebody wrote, as it is, but for white space around it.
+pub(crate) fn checked(text: String) -> Result<String, ProtocolError> {
+    let raw = RawValue::from_string(text).map_err(|error| no_json(&error))?;
+    Ok(Box::<str>::from(raw).into_string())
+}
+
+fn no_json(error: &serde_json::Error) -> ProtocolError {
+    ProtocolError::new(Code::InvalidMessage, format!("what should be JSON is none: {error}"))
+}
 
 /// Appends a string with its quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {

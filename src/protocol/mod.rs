@@ -10,3 +10,4 @@ pub(crate) mod names;
 pub(crate) mod presence;
 pub(crate) mod schedule;
 pub(crate) mod store;
+pub(crate) mod user;

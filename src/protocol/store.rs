@@ -1,9 +1,15 @@
 //! Lifetimes (protocol section 2, `store`).
 
 use super::error::{Code, ProtocolError};
+use super::fields::{Field, Fields};
 use super::names;
 use fanfare_storage::{Retention, Timestamp};
 use std::time::Duration;
+
+/// Whole seconds, where a started one counts.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}
 
 /// How long something is kept, in the protocol's terms: seconds, or forever.
 ///
@@ -18,7 +24,20 @@ pub(crate) enum StoreFor {
 impl StoreFor {
     /// In whole seconds, where a started one counts.
     pub(crate) fn whole_seconds(time: Duration) -> Self {
-        Self::Seconds(time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)))
+        Self::Seconds(whole_seconds(time))
+    }
+
+    /// The field `store` of a request; `None` where it is absent.
+    pub(crate) fn read(fields: &Fields<'_>) -> Result<Option<Self>, ProtocolError> {
+        match fields.integer(Field::Store)? {
+            None => Ok(None),
+            Some(-1) => Ok(Some(Self::Forever)),
+            Some(seconds) => {
+                // What is negative becomes too much, and is refused as such.
+                let store = Self::Seconds(u64::try_from(seconds).unwrap_or(u64::MAX));
+                store.check().map(|()| Some(store))
+            }
+        }
     }
 
     /// Refuses lifetimes beyond the limit (section 2).

@@ -285,11 +285,11 @@ async fn section_12_channel_storage_is_told_with_what_was_there_before() {
     body["emitPubSubEvent"] = json!(true);
     backend(&server, Method::POST, "/publish", &body).await;
     check(&next(&mut events).await, "server.http", json!(4), json!(3), nobody.clone());
-    let mine = || EntryUpdate::new("c", "told").emit_pub_sub_event(true);
-    server.broker.set_entry(mine().data(&5)).await.unwrap();
+    let mine = |number: u8| EntryUpdate::set("c", "told", &number).emit_pub_sub_event(true);
+    server.broker.set_entry(mine(5)).await.unwrap();
     check(&next(&mut events).await, "server.embedded", json!(5), json!(4), nobody.clone());
     let soon = Timestamp::now() + Duration::from_millis(100);
-    server.broker.set_entry(mine().data(&6).schedule_at(soon)).await.unwrap();
+    server.broker.set_entry(mine(6).schedule_at(soon)).await.unwrap();
     check(&next(&mut events).await, "server.embedded", json!(6), json!(5), nobody);
 }
 
@@ -303,7 +303,7 @@ async fn section_12_what_goes_through_a_channel_is_told_in_its_order() {
         let id = server.broker.publish(message).await.unwrap().id();
         let reaction = Reaction::new("👍", "ann").emit_pub_sub_event(true);
         server.broker.add_reaction("c", id, reaction).await.unwrap();
-        let value = EntryUpdate::new("c", "k").data(&number).emit_pub_sub_event(true);
+        let value = EntryUpdate::set("c", "k", &number).emit_pub_sub_event(true);
         server.broker.set_entry(value).await.unwrap();
         for _ in 0..3 {
             match events.recv().await.unwrap().unwrap().kind() {

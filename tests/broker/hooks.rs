@@ -67,7 +67,8 @@ impl Hooks for Host {
         assert_eq!(subscribing.connection_uid(), subscribing.uid());
         if subscribing.channel() == "masked" {
             subscribing.set_uid(Some("mask")).unwrap();
-            subscribing.set_umd(&1).unwrap();
+            subscribing.set_raw_umd(" 1 ").unwrap();
+            assert!(subscribing.set_raw_umd("{").unwrap_err().is_invalid_input());
         }
         self.obey(subscribing.channel()).await
     }
@@ -323,6 +324,6 @@ async fn a_value_of_channel_storage_is_vetoed_and_changed_as_messages_are() {
     jim.send(&get).await;
     assert_eq!(jim.next().await["data"], json!(null));
     let asked = host.publishes.load(Ordering::Relaxed);
-    server.broker.set_entry(fanfare::EntryUpdate::new("c", "k").data(&1)).await.unwrap();
+    server.broker.set_entry(fanfare::EntryUpdate::set("c", "k", &1)).await.unwrap();
     assert_eq!((asked, host.publishes.load(Ordering::Relaxed)), (6, 6));
 }

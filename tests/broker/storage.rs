@@ -75,9 +75,9 @@ async fn section_7_3_observers_are_told_current_values_after_the_confirmation() 
     let server = Server::start().await;
     for number in 0..70 {
         let key = format!("k{number:03}");
-        server.broker.set_entry(EntryUpdate::new("room", key).data(&number)).await.unwrap();
+        server.broker.set_entry(EntryUpdate::set("room", key, &number)).await.unwrap();
     }
-    server.broker.set_entry(EntryUpdate::new("room", "secret").data(&1)).await.unwrap();
+    server.broker.set_entry(EntryUpdate::set("room", "secret", &1)).await.unwrap();
     let mut jim = Client::subscribed(&server, &user("jim"), "room").await;
     let server_s = json!({"uid": null, "umd": null});
     for number in 0..70 {
@@ -108,7 +108,7 @@ async fn section_9_channel_storage_over_http() {
         let expected = json!({"channel": "room", "event": "hotsock.channelStorageSet"});
         assert_eq!((answer.status.as_u16(), answer.json()), (202, expected));
     }
-    server.broker.set_entry(EntryUpdate::new("room", "a").data(&1)).await.unwrap();
+    server.broker.set_entry(EntryUpdate::set("room", "a", &1)).await.unwrap();
     let answer = jim.call(&server, "channelStorageGet", &get("k1")).await.json();
     let expected = json!({"event": "hotsock.channelStorageData", "channel": "room", "key": "k1",
                           "data": "k1", "meta": jim_s()});
@@ -137,7 +137,7 @@ async fn section_9_pages_count_what_may_be_read() {
     for number in 0..101 {
         for prefix in ["a", "k"] {
             let key = format!("{prefix}{number:03}");
-            server.broker.set_entry(EntryUpdate::new("room", key).data(&1)).await.unwrap();
+            server.broker.set_entry(EntryUpdate::set("room", key, &1)).await.unwrap();
         }
     }
     let first = jim.call(&server, "channelStorageList", &json!({"channel": "room"})).await.json();
@@ -192,7 +192,7 @@ async fn section_11_sets_are_scheduled() {
     let waiting = server.broker.schedules(ScheduleQuery::default()).await.unwrap().schedules;
     assert_eq!(answer["scheduleId"], json!(waiting[0].id.to_string()));
     let soon = fanfare::Timestamp::now() + Duration::from_millis(50);
-    let update = EntryUpdate::new("room", "k").data(&2).schedule_at(soon);
+    let update = EntryUpdate::set("room", "k", &2).schedule_at(soon);
     let set = server.broker.set_entry(update).await.unwrap();
     assert!(!set.changed && set.schedule_id.is_some());
     assert_eq!(jim.next().await["data"], 2);

@@ -1,5 +1,59 @@
 //! Where a host has its say in what clients do: vetoes, and changes on the way.
 
+/// Reading and changing whom others see, in `self.meta`.
+macro_rules! identity {
+    (
+        $(#[$uid:meta])* uid,
+        $(#[$umd:meta])* umd,
+        $(#[$set_uid:meta])* set_uid,
+        $(#[$set_umd:meta])* set_umd,
+    ) => {
+        $(#[$uid])*
+        #[must_use]
+        pub fn uid(&self) -> Option<&str> {
+            self.meta.uid.as_deref()
+        }
+
+        $(#[$umd])*
+        #[must_use]
+        pub fn umd(&self) -> Option<&str> {
+            self.meta.umd_text()
+        }
+
+        $(#[$set_uid])*
+        ///
+        /// # Errors
+        ///
+        /// Fails where the uid is empty or longer than 128 characters
+        /// ([`is_invalid_input`](crate::Error::is_invalid_input)).
+        pub fn set_uid(&mut self, uid: Option<&str>) -> Result<(), crate::Error> {
+            Ok(self.meta.replace_uid(uid)?)
+        }
+
+        $(#[$set_umd])*
+        /// to anything that serialises to JSON; null is none.
+        ///
+        /// # Errors
+        ///
+        /// Fails where it does not serialise, or has more than 1,024 bytes
+        /// ([`is_invalid_input`](crate::Error::is_invalid_input)).
+        pub fn set_umd(&mut self, umd: &(impl serde::Serialize + ?Sized)) -> Result<(), crate::Error> {
+            Ok(self.meta.replace_umd(crate::protocol::json::text(umd)?)?)
+        }
+
+        $(#[$set_umd])*
+        /// to JSON text, which is kept as it is, but for white space around it; null is none.
+        ///
+        /// # Errors
+        ///
+        /// Fails where it is not valid JSON, or has more than 1,024 bytes
+        /// ([`is_invalid_input`](crate::Error::is_invalid_input)).
+        pub fn set_raw_umd(&mut self, json: impl Into<String>) -> Result<(), crate::Error> {
+            Ok(self.meta.replace_umd(json.into())?)
+        }
+    };
+}
+
 mod connecting;
 mod guard;
 mod publishing;
@@ -11,18 +65,14 @@ pub use subscribing::Subscribing;
 
 use super::throttle::Throttle;
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::event::Meta;
-use crate::protocol::names;
-use bytes::Bytes;
 use fanfare_storage::async_trait;
 use guard::guarded;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a host lets clients do beyond what their tokens permit or deny; see
+/// Vetoes and changes of what clients do with the leave of their tokens; see
 /// [`BrokerBuilder::hooks`](crate::BrokerBuilder::hooks).
 ///
 /// Each method may change what it is handed, let it pass with `Ok`, or refuse it with a [`Veto`],
@@ -239,44 +289,4 @@ impl Host {
         let message = "the server could not decide about this; try again later";
         Err(ProtocolError::new(Code::Unavailable, message))
     }
-}
-
-/// Checks a user id that a hook puts into place (protocol section 2).
-fn checked_uid(uid: Option<&str>) -> Result<(), ProtocolError> {
-    match uid {
-        Some("") => Err(invalid("a uid must not be empty")),
-        Some(uid) if names::longer_than(uid, names::MAX_UID_CHARS) => {
-            Err(invalid("a uid must have at most 128 characters"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The JSON text of user metadata that a hook puts into place; a null is none.
-fn checked_umd(umd: &(impl serde::Serialize + ?Sized)) -> Result<Option<Bytes>, ProtocolError> {
-    let text = json_text(umd)?;
-    if text.len() > names::MAX_UMD_BYTES {
-        return Err(invalid("umd must be at most 1,024 bytes of JSON"));
-    }
-    Ok((text != "null").then(|| text.into()))
-}
-
-fn json_text(value: &(impl serde::Serialize + ?Sized)) -> Result<String, ProtocolError> {
-    serde_json::to_string(value).map_err(|error| invalid(format!("the value is no JSON: {error}")))
-}
-
-/// JSON text as it is, without the white space around it.
-fn checked_json(text: String) -> Result<String, ProtocolError> {
-    let raw = RawValue::from_string(text);
-    raw.map(|raw| raw.get().to_owned())
-        .map_err(|error| invalid(format!("the text is no JSON: {error}")))
-}
-
-fn umd_text(meta: &Meta) -> Option<&str> {
-    // What is kept was read as text, or written as such.
-    meta.umd.as_deref().and_then(|umd| std::str::from_utf8(umd).ok())
-}
-
-fn invalid(message: impl Into<Cow<'static, str>>) -> ProtocolError {
-    ProtocolError::new(Code::InvalidMessage, message)
 }

@@ -1,9 +1,9 @@
 //! A message that is about to be published.
 
-use super::{checked_json, json_text, umd_text};
 use crate::broker::Error;
 use crate::broker::message::check_event;
 use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::json;
 use crate::protocol::store::StoreFor;
 use crate::session::{PublishRequest, check_data_size};
 use fanfare_storage::Timestamp;
@@ -63,7 +63,7 @@ impl Publishing {
     /// The user metadata that others see, JSON text.
     #[must_use]
     pub fn umd(&self) -> Option<&str> {
-        umd_text(&self.request.meta)
+        self.request.meta.umd_text()
     }
 
     /// When it is to be published, where not at once.
@@ -104,17 +104,17 @@ impl Publishing {
     /// Fails where it does not serialise, or has more than 32 KiB
     /// ([`is_invalid_input`](Error::is_invalid_input)).
     pub fn set_data(&mut self, data: &(impl serde::Serialize + ?Sized)) -> Result<(), Error> {
-        self.put_data(json_text(data)?)
+        self.put_data(json::text(data)?)
     }
 
-    /// Sets the data to JSON text, which is passed on byte for byte.
+    /// Sets the data to JSON text, which is passed on byte for byte, but for white space around it.
     ///
     /// # Errors
     ///
     /// Fails where it is not valid JSON, or has more than 32 KiB
     /// ([`is_invalid_input`](Error::is_invalid_input)).
     pub fn set_raw_data(&mut self, json: impl Into<String>) -> Result<(), Error> {
-        self.put_data(checked_json(json.into())?)
+        self.put_data(json::checked(json.into())?)
     }
 
     fn put_data(&mut self, data: String) -> Result<(), Error> {

@@ -1,7 +1,5 @@
 //! A subscription that is about to be made.
 
-use super::{checked_uid, checked_umd, umd_text};
-use crate::broker::Error;
 use crate::protocol::event::Meta;
 use std::sync::Arc;
 
@@ -41,40 +39,16 @@ impl Subscribing {
         self.automatic
     }
 
-    /// The subscription's user id: that of the subscribe token, where it has one, else the
-    /// connection's.
-    #[must_use]
-    pub fn uid(&self) -> Option<&str> {
-        self.meta.uid.as_deref()
-    }
-
-    /// The subscription's user metadata, JSON text; likewise.
-    #[must_use]
-    pub fn umd(&self) -> Option<&str> {
-        umd_text(&self.meta)
-    }
-
-    /// Shows others on the channel another user, or none. On a presence channel a subscription
-    /// without a user is refused.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the uid is empty or longer than 128 characters
-    /// ([`is_invalid_input`](Error::is_invalid_input)).
-    pub fn set_uid(&mut self, uid: Option<&str>) -> Result<(), Error> {
-        checked_uid(uid)?;
-        self.meta.uid = uid.map(Into::into);
-        Ok(())
-    }
-
-    /// Sets the subscription's user metadata to anything that serialises to JSON; null is none.
-    ///
-    /// # Errors
-    ///
-    /// Fails where it does not serialise, or has more than 1,024 bytes
-    /// ([`is_invalid_input`](Error::is_invalid_input)).
-    pub fn set_umd(&mut self, umd: &(impl serde::Serialize + ?Sized)) -> Result<(), Error> {
-        self.meta.umd = checked_umd(umd)?;
-        Ok(())
+    identity! {
+        /// The subscription's user id: that of the subscribe token, where it has one, else the
+        /// connection's.
+        uid,
+        /// The subscription's user metadata, JSON text; likewise.
+        umd,
+        /// Shows others on the channel another user, or none. On a presence channel a subscription
+        /// without a user is refused.
+        set_uid,
+        /// Sets the subscription's user metadata
+        set_umd,
     }
 }

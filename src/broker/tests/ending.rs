@@ -88,7 +88,7 @@ async fn whatever_is_asked_of_a_broker_that_has_ended_it_is_said_to_have_ended()
         broker.cancel_schedule(id).await.err(),
         broker.revoke_user("jim", Timestamp::MAX, None).await.err(),
         broker.publish(Message::new("c", "e")).await.err(),
-        broker.set_entry(EntryUpdate::new("c", "k")).await.err(),
+        broker.set_entry(EntryUpdate::clear("c", "k")).await.err(),
         broker.add_reaction("c", id, Reaction::new("+1", "jim")).await.err(),
         broker.check().await.err(),
     ];

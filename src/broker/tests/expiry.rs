@@ -14,7 +14,7 @@ async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_tha
     let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
     let minute = Duration::from_secs(60);
     let set = |key: &str, told: bool| {
-        let update = EntryUpdate::new("c", key).raw_data("[1.0]").store_for(minute);
+        let update = EntryUpdate::set_raw("c", key, "[1.0]").store_for(minute);
         broker.set_entry(update.emit_pub_sub_event(told))
     };
     set("told", true).await.unwrap();

@@ -13,10 +13,9 @@ type Setting = JoinHandle<Result<Published, ProtocolError>>;
 
 /// A value of nothing clears.
 fn update(key: &str, value: Option<u64>) -> EntryUpdate {
-    let update = EntryUpdate::new("c", key);
     match value {
-        Some(value) => update.data(&value),
-        None => update,
+        Some(value) => EntryUpdate::set("c", key, &value),
+        None => EntryUpdate::clear("c", key),
     }
 }
 

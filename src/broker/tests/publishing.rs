@@ -146,7 +146,7 @@ async fn what_the_storage_said_comes_with_the_error() {
     let full = [
         broker.publish(Message::new("c", "e").store_forever()).await.err(),
         broker.publish_batch([Message::new("c", "e").store_forever()]).await.remove(0).err(),
-        broker.set_entry(EntryUpdate::new("c", "k").data(&1)).await.err(),
+        broker.set_entry(EntryUpdate::set("c", "k", &1)).await.err(),
         broker.add_reaction("c", first, thumb()).await.err(),
         broker.remove_reaction("c", first, thumb()).await.err(),
     ];
@@ -165,4 +165,40 @@ async fn what_the_storage_said_comes_with_the_error() {
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(source.downcast_ref::<fanfare_storage::Error>().unwrap().kind(), kind);
     }
+}
+
+#[tokio::test]
+async fn what_failed_can_be_tried_again_as_it_is() {
+    let storage = Arc::new(FaultyStorage::default());
+    let (broker, _) = broker(Arc::<FaultyStorage>::clone(&storage)).await;
+    let message = repeatable("c", 1).store_forever();
+    let update = EntryUpdate::set("c", "k", &1);
+    storage.set_mode(faulty::Mode::Fail);
+    broker.publish(message.clone()).await.unwrap_err();
+    broker.set_entry(update.clone()).await.unwrap_err();
+    storage.set_mode(faulty::Mode::Work);
+    broker.publish(message).await.unwrap();
+    assert!(broker.set_entry(update).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn json_text_of_the_host_s_loses_the_white_space_around_it_and_a_null_is_no_metadata() {
+    let (broker, _) = broker(Arc::new(MemoryStorage::new())).await;
+    let message = Message::new("c", "e").raw_data(" [ 1.50 ]\n").store_forever();
+    let id = broker.publish(message).await.unwrap().id();
+    for (uid, umd) in [("jim", " null "), ("pam", " {} ")] {
+        let reaction = Reaction::new("+1", uid).raw_umd(umd);
+        assert!(broker.add_reaction("c", id, reaction).await.unwrap());
+    }
+    broker.set_entry(EntryUpdate::set_raw("c", "k", " [ 1.50 ]\n")).await.unwrap();
+
+    let history = broker.history("c", HistoryQuery::default()).await.unwrap();
+    assert_eq!(history.messages[0].data, "[ 1.50 ]");
+    assert_eq!(broker.entry("c", "k").await.unwrap().unwrap().data, "[ 1.50 ]");
+    let given = broker.reactions("c", id).await.unwrap();
+    let umd: Vec<_> = given.iter().map(|reaction| reaction.umd.as_deref()).collect();
+    assert_eq!(umd, [None, Some(&b"{}"[..])]);
+
+    let wrong = Reaction::new("+1", "jim").raw_umd("{");
+    assert!(broker.add_reaction("c", id, wrong).await.unwrap_err().is_invalid_input());
 }

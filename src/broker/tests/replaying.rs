@@ -166,7 +166,7 @@ async fn values_that_fill_several_pages_are_shown_once_each() {
     let place = Place::with(little_room, Arc::default()).await;
     for key in 10..60 {
         let value = "x".repeat(30_000);
-        let entry = crate::EntryUpdate::new("c", format!("k{key}")).data(&value);
+        let entry = crate::EntryUpdate::set("c", format!("k{key}"), &value);
         place.broker.set_entry(entry).await.unwrap();
     }
     let mut readers = Vec::new();
