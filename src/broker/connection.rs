@@ -2,16 +2,13 @@
 
 use super::channel::Joined;
 use super::core::Core;
-use super::events::{Cause, Peer, Subject, Via};
+use super::events::Peer;
 use super::mailbox::Mailbox;
-use super::outgoing::{Audience, Draft, Settle};
-use super::schedule::Task;
+use super::outgoing::{Draft, Settle};
 use super::subscribers::ConnectionKey;
 use crate::protocol::event::Event;
-use crate::protocol::frame::UnstampedFrame;
-use crate::protocol::json;
-use crate::session::{Action, CloseReason, Leave, Now, PublishRequest, Session, UseToken};
-use fanfare_storage::{Retention, Timestamp};
+use crate::session::{Action, CloseReason, Leave, Now, Session, UseToken};
+use fanfare_storage::Timestamp;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -154,8 +151,7 @@ impl Core {
                 }))
             }
             Action::React(request) => Some(self.react_for(connection, request)),
-            Action::Publish(request) => self.publish_asking(connection, request),
-            Action::SetEntry(request) => self.set_entry_asking(connection, request),
+            Action::Write(request) => self.write_for(connection, request),
             Action::GetEntry(request) => Some(self.get_entry_for(connection, request)),
             Action::AskHost(question) => Some(Box::pin(
                 Arc::clone(self).ask_about_subscribe(Arc::clone(connection), question),
@@ -202,38 +198,6 @@ impl Core {
         }))
     }
 
-    pub(super) fn publish_for(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        request: PublishRequest<'_>,
-    ) -> Option<Wait> {
-        let told = connection.hears_of_failure(&request.written);
-        let (draft, settle) = match request.due {
-            Some(due) => {
-                match self.book(
-                    &request.channel,
-                    due,
-                    &Task::of_client(connection, &request, Via::WebSocket),
-                ) {
-                    Ok(booking) => {
-                        let settle = booking.settle(told);
-                        (booking.draft, settle)
-                    }
-                    Err(error) => {
-                        connection.mailbox.refuse(Some(request.written.into()), error);
-                        return None;
-                    }
-                }
-            }
-            None => {
-                let draft = self.draft_of_client(connection, &request, Via::WebSocket);
-                let settle = if draft.is_stored() { told } else { Settle::Nobody };
-                (draft, settle)
-            }
-        };
-        self.send(request.channel, draft, settle)
-    }
-
     /// Puts something into a channel's order, at once where there is room for it.
     pub(super) fn send(&self, channel: Arc<str>, draft: Draft, settle: Settle) -> Option<Wait> {
         if let Some(permit) = self.hub.try_reserve(draft.size()) {
@@ -258,24 +222,6 @@ impl Core {
             self.hub.announcer().unsubscribed(connection, channel, meta);
         }
         left
-    }
-
-    /// What a client publishes, and what the host hears of it.
-    pub(crate) fn draft_of_client(
-        &self,
-        connection: &Connection,
-        request: &PublishRequest<'_>,
-        via: Via<'_>,
-    ) -> Draft {
-        let mut draft = Draft::of_client(connection.key, request);
-        if request.emit {
-            let describe = || {
-                let (event, sender) = (request.event.as_ref().into(), request.meta.clone());
-                (Subject::Message { event, sender }, Cause::of_client(connection, via))
-            };
-            draft.announcement = self.hub.announcer().prepare(&request.channel, describe);
-        }
-        draft
     }
 
     /// Asks storage about a single-use token, and goes on with what waits for that.
@@ -318,20 +264,5 @@ impl Core {
         } else {
             self.storage.is_token_spent(&use_of.token, now).await.map(|spent| !spent)
         }
-    }
-}
-
-impl Draft {
-    /// What a client publishes.
-    fn of_client(sender: ConnectionKey, request: &PublishRequest<'_>) -> Self {
-        let (uid, umd) = (request.meta.uid.as_deref(), request.meta.umd.as_deref());
-        let mut meta = Vec::with_capacity(64);
-        json::meta(&mut meta, uid, umd);
-        let data = request.data.as_bytes();
-        let frame = UnstampedFrame::message(&request.channel, &request.event, data, Some(&meta));
-        let author = (request.retention != Retention::None).then(|| request.meta.author());
-        let mut draft = Self::message(frame, &request.event, author, request.retention);
-        draft.audience = Audience::AllBut((!request.echo).then_some(sender));
-        draft
     }
 }

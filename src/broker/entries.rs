@@ -6,16 +6,14 @@
 use super::connection::{Connection, Wait};
 use super::core::Core;
 use super::error::unreadable;
-use super::events::{Announcer, Cause, ChannelStorageEvent, Subject, Via};
+use super::events::{Announcer, Cause, ChannelStorageEvent, Subject};
 use super::outgoing::{Audience, Change, Draft, PendingWrite};
-use super::schedule::{Booking, Deed, Task};
 use crate::protocol::entry::{EntryText, meta};
 use crate::protocol::error::ProtocolError;
 use crate::protocol::frame::{UnstampedFrame, text_frame};
-use crate::session::{GetRequest, SetRequest, StorageScope};
+use crate::session::{GetRequest, StorageScope};
 use bytes::Bytes;
 use fanfare_storage::{Author, Entry, EntryQuery, MessageId, Retention, SetEntry, Timestamp};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A value to be set now.
@@ -100,64 +98,6 @@ fn event(
 }
 
 impl Core {
-    /// What a client sets now.
-    pub(crate) fn entry_draft(
-        &self,
-        connection: &Connection,
-        request: &SetRequest<'_>,
-        via: Via<'_>,
-    ) -> Draft {
-        let setting = Setting {
-            key: request.key.clone().into_owned(),
-            value: request.value.clone().map(Cow::into_owned),
-            author: Some(request.meta.author()),
-            retention: request.store.retention(self.clock.now().wall),
-            cause: request.emit.then(|| Cause::of_client(connection, via)),
-        };
-        setting.draft(self.hub.announcer(), &request.channel, self.settings.max_storage_keys, None)
-    }
-
-    /// What a client sets later, where it is to be later.
-    pub(crate) fn book_entry(
-        &self,
-        connection: &Connection,
-        request: &SetRequest<'_>,
-        via: Via<'_>,
-    ) -> Result<Option<Booking>, ProtocolError> {
-        let Some(due) = request.due else { return Ok(None) };
-        let key = request.key.clone().into_owned();
-        let task = Task {
-            author: Some(request.meta.author()),
-            store: request.store,
-            emit: request.emit,
-            cause: request.emit.then(|| Cause::of_client(connection, via)),
-            deed: Deed::SetEntry { key, value: request.value.clone().map(Cow::into_owned) },
-        };
-        self.book(&request.channel, due, &task).map(Some)
-    }
-
-    pub(super) fn set_entry_for(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        request: &SetRequest<'_>,
-    ) -> Option<Wait> {
-        let told = connection.hears_of_failure(&request.written);
-        match self.book_entry(connection, request, Via::WebSocket) {
-            Ok(None) => {
-                let draft = self.entry_draft(connection, request, Via::WebSocket);
-                self.send(Arc::clone(&request.channel), draft, told)
-            }
-            Ok(Some(booking)) => {
-                let settle = booking.settle(told);
-                self.send(Arc::clone(&request.channel), booking.draft, settle)
-            }
-            Err(error) => {
-                connection.mailbox().refuse(Some((*request.written).into()), error);
-                None
-            }
-        }
-    }
-
     pub(super) fn get_entry_for(
         self: &Arc<Self>,
         connection: &Arc<Connection>,

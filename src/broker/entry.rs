@@ -9,14 +9,11 @@ use super::schedule::{Deed, Task};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::names;
 use crate::protocol::store::StoreFor;
-use crate::session::is_clearing;
+use crate::session::{ENTRY_SET, is_clearing};
 use bytes::Bytes;
 use fanfare_storage::{Entry, MessageId, Outcome, Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
-
-/// The event by which channel storage is set.
-pub(crate) const SET: &str = "hotsock.channelStorageSet";
 
 /// A value to be set in a channel's storage, or cleared; see
 /// [`Broker::set_entry`](crate::Broker::set_entry).
@@ -147,7 +144,7 @@ impl Core {
     /// Checks an update and gives it its place in its channel's order.
     pub(crate) async fn begin_entry(&self, update: EntryUpdate) -> Result<Begun, ProtocolError> {
         let (channel, pending, schedule) = self.start_entry(update).await?;
-        Ok(Begun::new(channel, SET, pending).scheduled(schedule))
+        Ok(Begun::new(channel, ENTRY_SET, pending).scheduled(schedule))
     }
 
     pub(super) async fn update_entry(

@@ -51,6 +51,7 @@ mod tally;
 mod tests;
 mod throttle;
 mod umd;
+mod writing;
 
 pub use builder::BrokerBuilder;
 pub use entry::{ChannelEntry, EntryQuery, EntryUpdate, EntryUpdated};
@@ -73,16 +74,13 @@ pub use stats::Stats;
 pub(crate) use admission::Place;
 pub(crate) use connection::{Connection, Wait};
 pub(crate) use core::Core;
-pub(crate) use entry::SET as ENTRY_SET;
-pub(crate) use events::{Cause, Peer, Via};
+pub(crate) use events::{Cause, Peer};
 pub(crate) use frame_queue::FrameQueue;
 pub(crate) use listed::{DEFAULT_LIMIT, MAX_LIMIT};
 pub(crate) use listing::ListRequest;
 pub(crate) use mailbox::Mail;
-pub(crate) use outgoing::Refusal;
 pub(crate) use publish::Begun;
 pub(crate) use reaction::HostReaction;
-pub(crate) use schedule::Task;
 pub(crate) use secrets::equal as secrets_equal;
 
 use crate::http::BrokerService;

@@ -3,10 +3,10 @@
 use super::answer::Accepted;
 use super::body::Body;
 use super::{BoxError, answer, entries, request};
-use crate::broker::{Connection, Core, ListRequest, Refusal, Task, Via};
+use crate::broker::{Connection, Core, ListRequest};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
-use crate::session::{REACTION, message_id};
+use crate::session::{REACTION, WriteRequest, message_id};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -139,31 +139,26 @@ async fn publish_message(
     }
     let now = core.clock.now();
     let request = connection.session().lock().publish_over_http(now, fields)?;
-    let (channel, event) = (Arc::clone(&request.channel), request.event.clone());
-    let Some(request) = core.ask_about_publish(connection, request).await? else {
-        let (channel, event) = ((*channel).into(), (*event).into());
-        return Ok(answer::accepted(&Accepted { channel, event, id: None, schedule: None }));
-    };
-    check_open(core, connection)?;
-    let (pending, schedule) = match request.due {
-        None => {
-            let draft = core.draft_of_client(connection, &request, Via::Http(parts));
-            (core.enqueue(&channel, draft).await, None)
+    write(core, connection, request, parts, tell_id).await
+}
+
+/// Has something written that the session permits, where the host does not object.
+pub(super) async fn write(
+    core: &Core,
+    connection: &Connection,
+    request: WriteRequest<'_>,
+    parts: &Parts,
+    tell_id: bool,
+) -> Result<Response<Body>, ProtocolError> {
+    let (channel, event) = ((*request.channel).into(), request.event().into());
+    let (id, schedule) = match core.ask_about_write(connection, request).await? {
+        None => (None, None),
+        Some(request) => {
+            check_open(core, connection)?;
+            core.write_over_http(connection, &request, parts).await?
         }
-        Some(due) => {
-            let task = Task::of_client(connection, &request, Via::Http(parts));
-            let booking = core.book(&channel, due, &task)?;
-            let id = booking.id;
-            (core.enqueue_booking(&channel, booking).await, Some(id))
-        }
     };
-    let settled = pending.settled().await.map_err(Refusal::into_error)?;
-    Ok(answer::accepted(&Accepted {
-        channel: (*channel).into(),
-        event: (*event).into(),
-        id: (tell_id && schedule.is_none()).then_some(settled.id),
-        schedule,
-    }))
+    Ok(answer::accepted(&Accepted { channel, event, id: id.filter(|_| tell_id), schedule }))
 }
 
 fn get_channel_info(

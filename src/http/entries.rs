@@ -1,19 +1,15 @@
 //! Channel storage over HTTP (protocol sections 9 and 10).
 
-use super::answer::{self, Accepted};
 use super::body::Body;
-use super::client_api::check_open;
-use super::request;
-use crate::broker::{Cause, Connection, Core, ENTRY_SET, EntryUpdate, Refusal, Via};
+use super::{answer, client_api, request};
+use crate::broker::{Cause, Connection, Core, EntryUpdate};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use crate::session::required_key;
-use fanfare_storage::MessageId;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;
-use std::sync::Arc;
 
 /// Keys that one list may name.
 const MAX_KEYS: usize = 100;
@@ -39,33 +35,7 @@ pub(super) async fn set(
     }
     let now = core.clock.now();
     let request = connection.session().lock().set_entry(now, fields)?;
-    let channel = Arc::clone(&request.channel);
-    let Some(request) = core.ask_about_entry(connection, request).await? else {
-        return Ok(accepted(&channel, None));
-    };
-    check_open(core, connection)?;
-    let via = Via::Http(parts);
-    let (pending, schedule) = match core.book_entry(connection, &request, via)? {
-        None => {
-            let draft = core.entry_draft(connection, &request, via);
-            (core.enqueue(&channel, draft).await, None)
-        }
-        Some(booking) => {
-            let id = booking.id;
-            (core.enqueue_booking(&channel, booking).await, Some(id))
-        }
-    };
-    pending.settled().await.map_err(Refusal::into_error)?;
-    Ok(accepted(&channel, schedule))
-}
-
-fn accepted(channel: &str, schedule: Option<MessageId>) -> Response<Body> {
-    answer::accepted(&Accepted {
-        channel: channel.into(),
-        event: ENTRY_SET.into(),
-        id: None,
-        schedule,
-    })
+    client_api::write(core, connection, request, parts, false).await
 }
 
 pub(super) async fn list(

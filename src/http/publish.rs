@@ -4,12 +4,12 @@
 use super::answer::{self, Accepted};
 use super::body::Body;
 use super::entries;
-use crate::broker::{Begun, Cause, Core, ENTRY_SET, HostReaction, Message, Published};
+use crate::broker::{Begun, Cause, Core, HostReaction, Message, Published};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::write_error;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
-use crate::session::{REACTION, reaction_data};
+use crate::session::{ENTRY_SET, REACTION, reaction_data};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;

@@ -1,13 +1,13 @@
 //! What a session wants done.
 
 use super::reaction::ReactionRequest;
-use super::storage::{GetRequest, SetRequest};
+use super::storage::{ENTRY_SET, GetRequest};
 use super::umd::UmdUpdate;
 use crate::auth::Permissions;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::event::{Event, Meta, Subscribed};
 use crate::protocol::store::StoreFor;
-use fanfare_storage::{MessageId, Retention, Timestamp, TokenUse};
+use fanfare_storage::{MessageId, Timestamp, TokenUse};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -36,12 +36,10 @@ pub(crate) enum Action<'a, R = ()> {
     /// Look at the message reacted to, ask [`Session::may_react`](super::Session::may_react), and
     /// give or take the reaction.
     React(ReactionRequest),
-    /// Publish a message.
-    Publish(PublishRequest<'a>),
+    /// Publish a message, or set a value of a channel's storage.
+    Write(WriteRequest<'a>),
     /// Change the user's metadata.
     UpdateUmd(UmdUpdate),
-    /// Set a value of a channel's storage.
-    SetEntry(SetRequest<'a>),
     /// Read a value of a channel's storage, and say it.
     GetEntry(GetRequest<'a>),
     /// Close the connection.
@@ -113,42 +111,63 @@ pub(crate) struct Leave<R> {
     pub(crate) farewell: Event,
 }
 
-/// A message that a client may publish.
+/// Something that a client may write.
 #[derive(Debug)]
-pub(crate) struct PublishRequest<'a> {
+pub(crate) struct WriteRequest<'a> {
     /// The channel's real name.
     pub(crate) channel: Arc<str>,
     /// The channel as the client wrote it, for errors that come later.
     pub(crate) written: Cow<'a, str>,
-    pub(crate) event: Cow<'a, str>,
+    pub(crate) kind: WriteKind<'a>,
     /// JSON text.
     pub(crate) data: Cow<'a, str>,
     /// Who others see as the sender.
     pub(crate) meta: Meta,
-    /// Whether the sender's own subscription gets a copy.
-    pub(crate) echo: bool,
     /// Whether broker events tell of it (section 12).
     pub(crate) emit: bool,
-    /// Counted from when it is published.
+    /// Counted from when it is done.
     pub(crate) store: StoreFor,
-    pub(crate) retention: Retention,
-    /// When it is to be published, where not at once.
+    /// When it is to be done, where not at once.
     pub(crate) due: Option<Timestamp>,
 }
 
-impl PublishRequest<'_> {
-    pub(crate) fn into_owned(self) -> PublishRequest<'static> {
-        PublishRequest {
-            written: Cow::Owned(self.written.into_owned()),
-            event: Cow::Owned(self.event.into_owned()),
-            data: Cow::Owned(self.data.into_owned()),
+/// What is written.
+#[derive(Debug)]
+pub(crate) enum WriteKind<'a> {
+    Message {
+        event: Cow<'a, str>,
+        /// Whether the sender's own subscription gets a copy.
+        echo: bool,
+    },
+    /// A value of the channel's storage, which some data clear; see
+    /// [`is_clearing`](super::is_clearing).
+    Entry { key: Cow<'a, str> },
+}
+
+impl WriteRequest<'_> {
+    pub(crate) fn into_owned(self) -> WriteRequest<'static> {
+        WriteRequest {
             channel: self.channel,
+            written: Cow::Owned(self.written.into_owned()),
+            kind: match self.kind {
+                WriteKind::Message { event, echo } => {
+                    WriteKind::Message { event: Cow::Owned(event.into_owned()), echo }
+                }
+                WriteKind::Entry { key } => WriteKind::Entry { key: Cow::Owned(key.into_owned()) },
+            },
+            data: Cow::Owned(self.data.into_owned()),
             meta: self.meta,
-            echo: self.echo,
             emit: self.emit,
             store: self.store,
-            retention: self.retention,
             due: self.due,
+        }
+    }
+
+    /// The event, or the command.
+    pub(crate) fn event(&self) -> &str {
+        match &self.kind {
+            WriteKind::Message { event, .. } => event,
+            WriteKind::Entry { .. } => ENTRY_SET,
         }
     }
 }

@@ -37,8 +37,8 @@ mod timers;
 mod umd;
 
 pub(crate) use action::{
-    Action, CloseReason, Join, Leave, Observer, PublishRequest, Recovery, SubscribeQuestion,
-    UseToken,
+    Action, CloseReason, Join, Leave, Observer, Recovery, SubscribeQuestion, UseToken, WriteKind,
+    WriteRequest,
 };
 pub(crate) use history::HistoryScope;
 pub(crate) use pace::MessageRate;
@@ -46,7 +46,7 @@ pub(crate) use publish::check_data_size;
 pub(crate) use reaction::{
     REACTION, Reacting, ReactionAction, ReactionRequest, check_reaction, message_id, reaction_data,
 };
-pub(crate) use storage::{GetRequest, SetRequest, StorageScope, is_clearing, required_key};
+pub(crate) use storage::{ENTRY_SET, GetRequest, StorageScope, is_clearing, required_key};
 pub(crate) use subscribe::{single_use, used_before};
 pub(crate) use timers::TimerSettings;
 pub(crate) use umd::UmdUpdate;
@@ -202,7 +202,7 @@ impl<R> Session<R> {
         let event = required_event(fields).inspect_err(|_| self.count(now))?;
         let Some(command) = event.strip_prefix(names::RESERVED_PREFIX) else {
             self.admit(now)?;
-            return self.publish(now, fields, event, channel).map(Action::Publish);
+            return self.publish(now, fields, event, channel).map(Action::Write);
         };
         match command {
             "subscribe" | "unsubscribe" => self.count(now),
@@ -215,7 +215,7 @@ impl<R> Session<R> {
             "unsubscribe" => self.unsubscribe(channel.as_deref()),
             "umdUpdate" => self.umd_update(now, fields, channel.as_deref()).map(Action::UpdateUmd),
             "messageReaction" => self.react(fields, channel.as_deref()).map(Action::React),
-            "channelStorageSet" => self.set_entry(now, fields).map(Action::SetEntry),
+            "channelStorageSet" => self.set_entry(now, fields).map(Action::Write),
             "channelStorageGet" => self.get_entry(fields).map(Action::GetEntry),
             "ping" => Ok(Action::Reply(Event::Pong)),
             "pong" => Ok(Action::None),
@@ -232,7 +232,7 @@ impl<R> Session<R> {
         &mut self,
         now: Now,
         fields: &Fields<'a>,
-    ) -> Result<PublishRequest<'a>, ProtocolError> {
+    ) -> Result<WriteRequest<'a>, ProtocolError> {
         let event = required_event(fields)?;
         if event.starts_with(names::RESERVED_PREFIX) {
             return Err(unknown_command(&event));

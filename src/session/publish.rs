@@ -1,6 +1,6 @@
 //! Publishing (protocol section 7.1).
 
-use super::action::PublishRequest;
+use super::action::{WriteKind, WriteRequest};
 use super::subscribe::not_subscribed;
 use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, MessageGrants};
@@ -20,7 +20,7 @@ impl<R> Session<R> {
         fields: &Fields<'a>,
         event: Cow<'a, str>,
         channel: Option<Cow<'a, str>>,
-    ) -> Result<PublishRequest<'a>, ProtocolError> {
+    ) -> Result<WriteRequest<'a>, ProtocolError> {
         required_channel(channel.as_deref())?;
         // The check above refuses a missing name.
         let written = channel.unwrap_or_default();
@@ -47,17 +47,14 @@ impl<R> Session<R> {
             Some((_, subscription)) => subscription.meta.clone(),
             None => self.meta.clone(),
         };
-        let store = grants.store.unwrap_or(StoreFor::Seconds(0));
-        Ok(PublishRequest {
+        Ok(WriteRequest {
             channel,
             written,
-            event,
+            kind: WriteKind::Message { event, echo: grants.echo },
             data: Cow::Borrowed(data),
             meta,
-            echo: grants.echo,
             emit: grants.emit_pub_sub_event,
-            store,
-            retention: store.retention(now.wall),
+            store: grants.store.unwrap_or(StoreFor::Seconds(0)),
             due,
         })
     }
@@ -89,8 +86,8 @@ impl<R> Session<R> {
     }
 }
 
-/// The message's `data` as it came, `null` where it is absent.
-fn checked_data<'a>(fields: &Fields<'a>) -> Result<&'a str, ProtocolError> {
+/// The field `data` as it came, `null` where it is absent.
+pub(super) fn checked_data<'a>(fields: &Fields<'a>) -> Result<&'a str, ProtocolError> {
     let data = fields.raw(Field::Data).map_or("null", RawValue::get);
     check_data_size(data).map(|()| data)
 }

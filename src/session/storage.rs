@@ -1,50 +1,18 @@
 //! Channel storage (protocol section 7.3): who may read and write which keys.
 
-use super::{Now, Session, check_data_size, required_channel};
+use super::action::{WriteKind, WriteRequest};
+use super::publish::checked_data;
+use super::{Now, Session, required_channel};
 use crate::auth::{Grants, Permissions, StorageGrants};
 use crate::protocol::error::{Code, ProtocolError};
-use crate::protocol::event::Meta;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::store::StoreFor;
 use crate::protocol::{names, schedule};
-use fanfare_storage::Timestamp;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A value that a client may set.
-#[derive(Debug)]
-pub(crate) struct SetRequest<'a> {
-    /// The channel's real name.
-    pub(crate) channel: Arc<str>,
-    /// The channel as the client wrote it, for errors that come later.
-    pub(crate) written: Cow<'a, str>,
-    pub(crate) key: Cow<'a, str>,
-    /// JSON text; `None` clears.
-    pub(crate) value: Option<Cow<'a, str>>,
-    /// Who others see as the writer.
-    pub(crate) meta: Meta,
-    /// Whether broker events tell of it (section 12).
-    pub(crate) emit: bool,
-    pub(crate) store: StoreFor,
-    /// When it is to be set, where not at once.
-    pub(crate) due: Option<Timestamp>,
-}
-
-impl SetRequest<'_> {
-    pub(crate) fn into_owned(self) -> SetRequest<'static> {
-        SetRequest {
-            channel: self.channel,
-            written: Cow::Owned(self.written.into_owned()),
-            key: Cow::Owned(self.key.into_owned()),
-            value: self.value.map(|value| Cow::Owned(value.into_owned())),
-            meta: self.meta,
-            emit: self.emit,
-            store: self.store,
-            due: self.due,
-        }
-    }
-}
+/// The command by which values are set.
+pub(crate) const ENTRY_SET: &str = "hotsock.channelStorageSet";
 
 /// A value that a client may read.
 #[derive(Debug)]
@@ -90,9 +58,9 @@ impl<R> Session<R> {
         &self,
         now: Now,
         fields: &Fields<'a>,
-    ) -> Result<SetRequest<'a>, ProtocolError> {
+    ) -> Result<WriteRequest<'a>, ProtocolError> {
         let (written, key) = channel_and_key(fields)?;
-        let value = checked_value(fields)?;
+        let data = checked_data(fields)?;
         let due = schedule::due(fields, now.wall)?;
         let scope = self.storage_scope(Some(&written))?;
         let grants = scope.grants_of(&key);
@@ -106,11 +74,11 @@ impl<R> Session<R> {
             Some((_, subscription)) => subscription.meta.clone(),
             None => self.meta.clone(),
         };
-        Ok(SetRequest {
+        Ok(WriteRequest {
             channel: scope.channel,
             written,
-            key,
-            value: value.map(Cow::Borrowed),
+            kind: WriteKind::Entry { key },
+            data: Cow::Borrowed(data),
             meta,
             emit: grants.emit_pub_sub_event,
             store: grants.store.unwrap_or(StoreFor::Forever),
@@ -160,13 +128,6 @@ pub(crate) fn required_key<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, Prot
         ProtocolError::new(Code::InvalidStorageKey, "the field \"key\" is missing")
     })?;
     names::check_key(&key).map(|()| key)
-}
-
-/// The value in `data`; `None` where it clears.
-fn checked_value<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, ProtocolError> {
-    let Some(data) = fields.raw(Field::Data).map(RawValue::get) else { return Ok(None) };
-    check_data_size(data)?;
-    Ok((!is_clearing(data)).then_some(data))
 }
 
 /// Whether a JSON text, without white space around it, clears the value that it is set to.

@@ -5,7 +5,7 @@ use crate::broker::message::check_event;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::json;
 use crate::protocol::store::StoreFor;
-use crate::session::{PublishRequest, check_data_size};
+use crate::session::{WriteKind, WriteRequest, check_data_size};
 use fanfare_storage::Timestamp;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,9 +17,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Publishing {
     pub(in crate::broker) connection_id: Arc<str>,
-    pub(in crate::broker) request: PublishRequest<'static>,
-    /// Of a value to be set.
-    pub(in crate::broker) key: Option<Cow<'static, str>>,
+    pub(in crate::broker) request: WriteRequest<'static>,
     pub(in crate::broker) dropped: bool,
 }
 
@@ -39,13 +37,16 @@ impl Publishing {
     /// The key of the channel's storage, where a value is set and no message published.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
-        self.key.as_deref()
+        match &self.request.kind {
+            WriteKind::Message { .. } => None,
+            WriteKind::Entry { key } => Some(key),
+        }
     }
 
     /// The event; `hotsock.channelStorageSet` where a value is set.
     #[must_use]
     pub fn event(&self) -> &str {
-        &self.request.event
+        self.request.event()
     }
 
     /// The data, JSON text as the client wrote it; `null` where there is none.
@@ -88,11 +89,13 @@ impl Publishing {
     pub fn set_event(&mut self, event: impl Into<String>) -> Result<(), Error> {
         let event = event.into();
         check_event(&event)?;
-        if self.key.is_some() {
-            let message = "a value is set by hotsock.channelStorageSet alone";
-            return Err(ProtocolError::new(Code::InvalidEventName, message).into());
+        match &mut self.request.kind {
+            WriteKind::Message { event: name, .. } => *name = Cow::Owned(event),
+            WriteKind::Entry { .. } => {
+                let message = "a value is set by hotsock.channelStorageSet alone";
+                return Err(ProtocolError::new(Code::InvalidEventName, message).into());
+            }
         }
-        self.request.event = Cow::Owned(event);
         Ok(())
     }
 
@@ -148,7 +151,7 @@ impl Publishing {
 
     /// Does not store the message. Where a value is set this does nothing.
     pub fn do_not_store(&mut self) {
-        if self.key.is_none() {
+        if self.key().is_none() {
             self.request.store = StoreFor::Seconds(0);
         }
     }

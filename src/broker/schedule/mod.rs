@@ -12,10 +12,9 @@ mod waiting;
 pub(crate) use payload::{Deed, Task};
 pub use waiting::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
 
-use super::connection::Connection;
 use super::core::Core;
 use super::entries::Setting;
-use super::events::{Cause, Subject, Via};
+use super::events::Subject;
 use super::hub::next_id;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::{Pending, deduplication};
@@ -23,7 +22,6 @@ use crate::protocol::entry::meta;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
 use crate::protocol::frame::UnstampedFrame;
-use crate::session::PublishRequest;
 use fanfare_storage::{Author, MessageId, Timestamp};
 use parking_lot::Mutex;
 use plan::{Plan, Step};
@@ -120,26 +118,6 @@ impl Core {
 }
 
 impl Task {
-    /// What a client publishes later.
-    pub(crate) fn of_client(
-        connection: &Connection,
-        request: &PublishRequest<'_>,
-        via: Via<'_>,
-    ) -> Self {
-        Self {
-            author: Some(request.meta.author()),
-            store: request.store,
-            emit: request.emit,
-            cause: request.emit.then(|| Cause::of_client(connection, via)),
-            deed: Deed::Publish {
-                event: request.event.clone().into_owned(),
-                data: request.data.clone().into_owned(),
-                except: (!request.echo).then(|| connection.id().as_ref().into()),
-                deduplication: None,
-            },
-        }
-    }
-
     /// It as it is done now, which carries out the schedule `id`.
     fn draft(self, core: &Core, channel: &Arc<str>, id: MessageId) -> Draft {
         let mut announcement = None;

@@ -158,6 +158,31 @@ impl Client {
         client
     }
 
+    fn write(&mut self, request: WriteRequest<'_>) {
+        let channel = request.channel.to_string();
+        let uid = request.meta.uid.as_deref().map(str::to_owned);
+        match request.kind {
+            WriteKind::Message { event, echo } => self.published.push(Published {
+                channel,
+                event: event.into_owned(),
+                data: request.data.into_owned(),
+                uid,
+                umd: request.meta.umd.map(|umd| String::from_utf8(umd.to_vec()).unwrap()),
+                echo,
+                retention: request.store.retention(self.now.wall),
+                due: request.due,
+            }),
+            WriteKind::Entry { key } => self.set.push(Set {
+                channel,
+                key: key.into_owned(),
+                value: (!is_clearing(&request.data)).then(|| request.data.into_owned()),
+                uid,
+                store: request.store,
+                due: request.due,
+            }),
+        }
+    }
+
     /// Sends a message and returns what was said since.
     fn send(&mut self, message: &Value) -> Vec<Value> {
         self.send_text(&message.to_string())
@@ -232,25 +257,8 @@ impl Client {
                 self.left.push(leave.registration);
                 self.hear(&leave.farewell);
             }
-            Action::Publish(request) => self.published.push(Published {
-                channel: request.channel.to_string(),
-                event: request.event.into_owned(),
-                data: request.data.into_owned(),
-                uid: request.meta.uid.map(|uid| uid.to_string()),
-                umd: request.meta.umd.map(|umd| String::from_utf8(umd.to_vec()).unwrap()),
-                echo: request.echo,
-                retention: request.retention,
-                due: request.due,
-            }),
+            Action::Write(request) => self.write(request),
             Action::React(request) => self.reactions.push(request),
-            Action::SetEntry(request) => self.set.push(Set {
-                channel: request.channel.to_string(),
-                key: request.key.into_owned(),
-                value: request.value.map(Cow::into_owned),
-                uid: request.meta.uid.map(|uid| uid.to_string()),
-                store: request.store,
-                due: request.due,
-            }),
             Action::GetEntry(request) => {
                 self.read.push((request.channel.to_string(), request.key.into_owned()));
             }

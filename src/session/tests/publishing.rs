@@ -117,7 +117,7 @@ fn section_9_publishing_over_http_follows_the_same_rules() {
         client
             .session
             .publish_over_http(now, &fields)
-            .map(|request| request.echo)
+            .map(|request| matches!(request.kind, WriteKind::Message { echo: true, .. }))
             .map_err(|e| e.code)
     };
     assert_eq!(publish(&mut client, message("chat")), Err(Code::NotSubscribed));
