@@ -29,7 +29,7 @@ pub fn report() {
             let storage = open(directory.path());
             fill(&*storage, "short", SHORT).await;
             fill(&*storage, "long", long()).await;
-            let broker = builder().shared_storage(storage).build().await.unwrap();
+            let broker = builder().storage(storage).build().await.unwrap();
             // Before anything is timed: engines go on working for some time after they are filled.
             let scan = own_scan(name, &directory.path().join("own"));
             let short = timed(async || page(&broker, "short", SHORT).await).await;

@@ -27,7 +27,7 @@ pub fn report() {
         let directory = tempfile::tempdir().unwrap();
         let runtime = runtime();
         let storage = runtime.block_on(async { open(directory.path()) });
-        let broker = builder().shared_storage(Arc::clone(&storage));
+        let broker = builder().storage(Arc::clone(&storage));
         let broker = runtime.block_on(broker.build()).unwrap();
         let mut raw = Raw { storage, number: 0 };
 

@@ -154,7 +154,7 @@ async fn build(
     storage: Arc<dyn Storage>,
     max_connections: Option<usize>,
 ) -> Result<Broker, Failure> {
-    let mut builder = options.limits.set(Broker::builder().shared_storage(storage));
+    let mut builder = options.limits.set(Broker::builder().storage(storage));
     if let Some(number) = max_connections {
         builder = builder.max_connections(number);
     }

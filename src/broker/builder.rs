@@ -34,7 +34,6 @@ const DEPARTURES_AT_ONCE: usize = 16;
 /// | what | bound |
 /// | --- | --- |
 /// | names, data, metadata and tokens | those of the protocol, section 2 |
-/// | the body of a request | 256 KiB to the client HTTP API, 4 MiB to the others |
 /// | messages in one body, channels of one message | 100, 1,000 |
 /// | a page of the client HTTP API | 100 messages or 1 MiB of their JSON; 100 values |
 /// | a page of [`Broker::history`] | 1,000 messages, or 4 MiB of them |
@@ -49,7 +48,7 @@ pub struct BrokerBuilder {
     audiences: Vec<String>,
     issuer: Option<String>,
     leeway: Duration,
-    storage: Option<Arc<dyn Storage>>,
+    storage: Option<Box<dyn Storage>>,
     allowed_origins: Vec<Box<str>>,
     timers: TimerSettings,
     max_connections: Option<usize>,
@@ -146,13 +145,9 @@ impl BrokerBuilder {
     }
 
     /// Where messages are kept, with all else that is to survive. There is no default.
-    pub fn storage(self, storage: impl Storage) -> Self {
-        self.shared_storage(Arc::new(storage))
-    }
-
-    /// As [`storage`](Self::storage), of one that is shared or known only at run time.
-    pub fn shared_storage(mut self, storage: Arc<dyn Storage>) -> Self {
-        self.storage = Some(storage);
+    /// One that is shared, or known only at run time, is an `Arc<dyn Storage>`.
+    pub fn storage(mut self, storage: impl Storage) -> Self {
+        self.storage = Some(Box::new(storage));
         self
     }
 
@@ -211,6 +206,20 @@ impl BrokerBuilder {
     /// larger one closes its connection with code 1009 (protocol section 2).
     pub fn max_inbound_message(mut self, bytes: usize) -> Self {
         self.max_inbound_message = bytes;
+        self
+    }
+
+    /// The largest body of a request to the client HTTP API, in bytes: 1,024 at least, 256 KiB by
+    /// default. A larger one is refused with status 413.
+    pub fn max_client_body(mut self, bytes: usize) -> Self {
+        self.max_client_body = bytes;
+        self
+    }
+
+    /// The largest body of a request to the server HTTP API, in bytes: 1,024 at least, 4 MiB by
+    /// default. A larger one is refused with status 413.
+    pub fn max_server_body(mut self, bytes: usize) -> Self {
+        self.max_server_body = bytes;
         self
     }
 
@@ -428,6 +437,9 @@ impl BrokerBuilder {
         }
         if self.max_inbound_message < 1024 {
             return wrong("max_inbound_message must be at least 1,024 bytes");
+        }
+        if self.max_client_body.min(self.max_server_body) < 1024 {
+            return wrong("max_client_body and max_server_body must be at least 1,024 bytes");
         }
         if !(1..=MAX_EVENT_CAPACITY).contains(&self.event_capacity) {
             return wrong("event_capacity must be 1 to 65,536");

@@ -24,7 +24,7 @@ pub(crate) struct StorageUse {
 }
 
 pub(super) struct MeteredStorage {
-    inner: Arc<dyn Storage>,
+    inner: Box<dyn Storage>,
     counted: Arc<StorageUse>,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for MeteredStorage {
 }
 
 impl MeteredStorage {
-    pub(super) fn new(inner: Arc<dyn Storage>, counted: Arc<StorageUse>) -> Self {
+    pub(super) fn new(inner: Box<dyn Storage>, counted: Arc<StorageUse>) -> Self {
         Self { inner, counted }
     }
 

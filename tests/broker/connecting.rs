@@ -91,11 +91,11 @@ async fn section_5_ids_and_secrets_are_unique_and_long() {
 async fn section_3_a_single_use_token_connects_once_also_across_a_restart() {
     let storage = backend::storage();
     let token = connect(&json!({"singleUse": true, "jti": "once"}));
-    let server = Server::with(builder().shared_storage(Arc::clone(&storage))).await;
+    let server = Server::with(builder().storage(Arc::clone(&storage))).await;
     Client::connect(&server, &token).await;
     assert_eq!(upgrade(&server, &token).await.code(), (401, "INVALID_TOKEN".to_owned()));
     drop(server);
-    let server = Server::with(builder().shared_storage(storage)).await;
+    let server = Server::with(builder().storage(storage)).await;
     assert_eq!(upgrade(&server, &token).await.code(), (401, "INVALID_TOKEN".to_owned()));
 }
 

@@ -257,14 +257,14 @@ async fn revocations_outlive_the_broker_where_the_storage_does() {
     let storage = backend::storage();
     let end = Timestamp::from_unix_seconds(now() + 100);
     {
-        let server = Server::with(builder().shared_storage(Arc::clone(&storage))).await;
+        let server = Server::with(builder().storage(Arc::clone(&storage))).await;
         server.broker.revoke_token("a", Some(end)).await.unwrap();
         let before = Timestamp::from_unix_seconds(1_000);
         server.broker.revoke_user("jim", before, None).await.unwrap();
         let earlier = Timestamp::from_unix_seconds(1);
         server.broker.revoke_user("jim", earlier, Some(end)).await.unwrap();
     }
-    let server = Server::with(builder().shared_storage(storage)).await;
+    let server = Server::with(builder().storage(storage)).await;
     assert_eq!(refusal(&server, &identified("a", "ann", None)).await, 401);
     let user = Revocation {
         subject: RevokedSubject::User("jim".into()),

@@ -1,9 +1,10 @@
 //! Bounds of a connection (protocol sections 2, 5 and 13), and frames that break RFC 6455.
 
-use crate::client::{Client, PATIENCE};
+use crate::client::{Client, PATIENCE, backend};
 use crate::server::{Server, builder, until};
 use crate::token::{chat, connect};
-use fanfare::Message;
+use fanfare::{BuildError, Message};
+use http::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite;
 
@@ -15,6 +16,27 @@ async fn section_2_a_message_over_the_limit_closes_with_1009() {
     assert_eq!(jim.next().await["error"]["code"], "INVALID_MESSAGE");
     jim.send_text(&" ".repeat((64 << 10) + 1)).await;
     assert_eq!(jim.close_code().await, 1009);
+}
+
+#[tokio::test]
+async fn bodies_are_as_large_as_the_host_says() {
+    let server = Server::with(builder().max_client_body(2_000).max_server_body(1_024)).await;
+    let jim = Client::subscribed(&server, &chat("jim"), "room").await;
+    let message = |bytes: usize| {
+        let around = json!({"channel": "room", "event": "chat", "data": ""}).to_string().len();
+        json!({"channel": "room", "event": "chat", "data": "x".repeat(bytes - around)})
+    };
+    for (bytes, status) in [(2_000, 202), (2_001, 413)] {
+        let answer = jim.call(&server, "publishMessage", &message(bytes)).await;
+        assert_eq!(answer.status, status, "{bytes}");
+    }
+    for (bytes, status) in [(1_024, 202), (1_025, 413)] {
+        let answer = backend(&server, Method::POST, "/publish", &message(bytes)).await;
+        assert_eq!(answer.status, status, "{bytes}");
+    }
+    for wrong in [builder().max_client_body(1_023), builder().max_server_body(1_023)] {
+        assert!(matches!(wrong.build().await, Err(BuildError::Setting(_))));
+    }
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ async fn across_a_restart<S: Storage>(open: impl Fn(&Path) -> S) {
     let start = async || {
         let storage: Arc<dyn Storage> = Arc::new(open(dir.path()));
         let held = Arc::downgrade(&storage);
-        (Server::with(builder().shared_storage(storage)).await, held)
+        (Server::with(builder().storage(storage)).await, held)
     };
     let message = |data: u64| Message::new("room", "e").data(&data);
     let (first, held) = start().await;

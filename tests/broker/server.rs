@@ -30,7 +30,7 @@ pub fn builder() -> BrokerBuilder {
     Broker::builder()
         .verifying_key(VerifyingKey::hmac(Algorithm::HS256, SECRET).unwrap())
         .api_key(API_KEY)
-        .shared_storage(backend::storage())
+        .storage(backend::storage())
 }
 
 impl Server {

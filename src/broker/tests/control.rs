@@ -17,7 +17,7 @@ impl Place {
         let key = SigningKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
         let storage = Arc::new(FaultyStorage::default());
         let shared: Arc<dyn Storage> = Arc::<FaultyStorage>::clone(&storage);
-        let builder = Broker::builder().verifying_key(key.verifying_key()).shared_storage(shared);
+        let builder = Broker::builder().verifying_key(key.verifying_key()).storage(shared);
         let broker = builder.build().await.unwrap();
         Self { core: Arc::clone(&broker.core), broker, storage, key }
     }

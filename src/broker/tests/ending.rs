@@ -11,7 +11,7 @@ use tokio::time::Instant;
 async fn broker(storage: &Arc<FaultyStorage>) -> Broker {
     let shared: Arc<dyn Storage> = Arc::<FaultyStorage>::clone(storage);
     let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
-    Broker::builder().verifying_key(key).shared_storage(shared).build().await.unwrap()
+    Broker::builder().verifying_key(key).storage(shared).build().await.unwrap()
 }
 
 #[tokio::test]

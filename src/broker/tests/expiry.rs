@@ -10,7 +10,7 @@ async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_tha
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_700_000_000)));
     let storage: Arc<dyn Storage> = Arc::new(FaultyStorage::default());
     let builder =
-        Broker::builder().verifying_key(key.verifying_key()).shared_storage(Arc::clone(&storage));
+        Broker::builder().verifying_key(key.verifying_key()).storage(Arc::clone(&storage));
     let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
     let minute = Duration::from_secs(60);
     let set = |key: &str, told: bool| {

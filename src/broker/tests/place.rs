@@ -32,7 +32,7 @@ impl Place {
         let builder =
             Broker::builder()
                 .verifying_key(key.verifying_key())
-                .shared_storage(Arc::<FaultyStorage>::clone(&storage));
+                .storage(Arc::<FaultyStorage>::clone(&storage));
         let broker = build(builder).build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
         Self { core: Arc::clone(&broker.core), broker, clock, storage, key }
     }

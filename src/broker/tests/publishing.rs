@@ -11,7 +11,7 @@ pub(super) const START: u64 = 1_700_000_000;
 pub(super) async fn broker(storage: Arc<dyn Storage>) -> (Broker, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(START)));
     let key = VerifyingKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
-    let builder = Broker::builder().verifying_key(key).shared_storage(storage);
+    let builder = Broker::builder().verifying_key(key).storage(storage);
     let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
     (broker, clock)
 }

@@ -154,7 +154,7 @@ async fn section_11_what_was_due_while_the_broker_was_down_is_delivered_at_start
     for _ in 0..2 {
         let key = crate::auth::VerifyingKey::hmac(crate::auth::Algorithm::HS256, &[1; 32]);
         let builder = Broker::builder().verifying_key(key.unwrap());
-        let builder = builder.shared_storage(Arc::clone(&storage));
+        let builder = builder.storage(Arc::clone(&storage));
         brokers.push(builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap());
     }
     all_done(&brokers[0]).await;

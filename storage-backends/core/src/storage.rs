@@ -4,6 +4,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use std::fmt;
+use std::sync::Arc;
 
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,7 @@ pub struct Capabilities {
     /// What an acknowledged write survives.
     pub durability: Durability,
     /// Whether other brokers write to the same store; their messages come by [`Storage::feed`].
+    /// The broker of this version does not look at it; see there.
     pub shared: bool,
 }
 
@@ -47,8 +49,7 @@ pub trait Feed: Send + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// Fails where messages may have been missed since the last call. The broker then treats
-    /// its subscribers as cut off.
+    /// Fails where messages may have been missed since the last call.
     async fn next(&mut self) -> Result<Option<FedMessage>>;
 }
 
@@ -150,7 +151,98 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
 
     /// What other nodes publish, from now on; `None` where
     /// [`shared`](Capabilities::shared) is false.
+    ///
+    /// It is for brokers of several nodes, which are not there yet: the broker of this version does
+    /// not call it. Several brokers on one store share what is in it, so that a single-use token is
+    /// used once and a scheduled message comes once, but the subscribers of one are told nothing
+    /// that another publishes.
     async fn feed(&self) -> Result<Option<Box<dyn Feed>>> {
         Ok(None)
+    }
+}
+
+/// For a storage that is shared, or known only at run time.
+#[async_trait]
+impl<S: Storage + ?Sized> Storage for Arc<S> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    async fn commit(
+        &self,
+        channel: &str,
+        items: Vec<Item>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>> {
+        (**self).commit(channel, items, now).await
+    }
+
+    async fn messages(&self, channel: &str, query: MessageQuery) -> Result<MessagePage> {
+        (**self).messages(channel, query).await
+    }
+
+    async fn message(
+        &self,
+        channel: &str,
+        id: MessageId,
+        now: Timestamp,
+    ) -> Result<Option<ListedMessage>> {
+        (**self).message(channel, id, now).await
+    }
+
+    async fn entry(&self, channel: &str, key: &str, now: Timestamp) -> Result<Option<Entry>> {
+        (**self).entry(channel, key, now).await
+    }
+
+    async fn entries(&self, channel: &str, query: EntryQuery) -> Result<Vec<Entry>> {
+        (**self).entries(channel, query).await
+    }
+
+    async fn schedules(&self, query: ScheduleQuery) -> Result<Vec<Schedule>> {
+        (**self).schedules(query).await
+    }
+
+    async fn cancel_schedule(&self, id: MessageId) -> Result<bool> {
+        (**self).cancel_schedule(id).await
+    }
+
+    async fn spend_token(&self, token: TokenUse, now: Timestamp) -> Result<bool> {
+        (**self).spend_token(token, now).await
+    }
+
+    async fn is_token_spent(&self, token: &TokenUse, now: Timestamp) -> Result<bool> {
+        (**self).is_token_spent(token, now).await
+    }
+
+    async fn revoke(&self, revocation: Revocation) -> Result<()> {
+        (**self).revoke(revocation).await
+    }
+
+    async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>> {
+        (**self).revocations(now).await
+    }
+
+    async fn high_water(&self) -> Result<Option<MessageId>> {
+        (**self).high_water().await
+    }
+
+    async fn raise_high_water(&self, id: MessageId) -> Result<()> {
+        (**self).raise_high_water(id).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<Swept> {
+        (**self).sweep(now, limit).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        (**self).check().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        (**self).close().await
+    }
+
+    async fn feed(&self) -> Result<Option<Box<dyn Feed>>> {
+        (**self).feed().await
     }
 }
