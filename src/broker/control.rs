@@ -26,7 +26,7 @@ impl Broker {
     }
 
     /// Closes all connections of a user, as [`disconnect`](Self::disconnect) does, and returns how
-    /// many there were. It costs what it closes. Where the future is dropped, some are closed and
+    /// many it closed; those that were closing already do not count. It costs what it closes. Where the future is dropped, some are closed and
     /// others not.
     pub async fn disconnect_user(&self, uid: &str) -> usize {
         let mut closed = 0;

@@ -3,6 +3,7 @@
 use super::content::{CheckedContent, Content, content_setters};
 use super::core::Core;
 use super::entries::Setting;
+use super::listed::{DEFAULT_LIMIT, page_size};
 use super::outgoing::Refusal;
 use super::publish::{Begun, Pending};
 use super::schedule::{Deed, Task};
@@ -128,17 +129,15 @@ impl ChannelEntry {
 pub struct EntryQuery {
     /// Only keys that come after this one in the order of their bytes.
     pub after: Option<String>,
-    /// At most this many values, and never more than 1,000; 100 by default.
+    /// At most this many values: 1 to 1,000, to which other numbers are brought; 100 by default.
     pub limit: usize,
 }
 
 impl Default for EntryQuery {
     fn default() -> Self {
-        Self { after: None, limit: 100 }
+        Self { after: None, limit: DEFAULT_LIMIT }
     }
 }
-
-const MAX_LIMIT: usize = 1_000;
 
 impl Core {
     /// Checks an update and gives it its place in its channel's order.
@@ -199,7 +198,7 @@ impl Core {
         query: EntryQuery,
     ) -> Result<Vec<ChannelEntry>, ProtocolError> {
         names::check_channel(channel)?;
-        let limit = query.limit.clamp(1, MAX_LIMIT);
+        let limit = page_size(query.limit);
         let found = self.find_entries(&channel.into(), None, query.after, limit, |_| true).await?;
         Ok(found.into_iter().map(ChannelEntry::new).collect())
     }

@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::error::unreadable;
+use super::listed::{DEFAULT_LIMIT, page_size};
 use crate::protocol::error::ProtocolError;
 use crate::protocol::names;
 use bytes::Bytes;
@@ -21,18 +22,20 @@ pub struct HistoryQuery {
     pub before: Option<MessageId>,
     /// Which end comes first; the oldest by default.
     pub order: Order,
-    /// At most this many messages, and never more than 1,000; 100 by default.
+    /// At most this many messages: 1 to 1,000, to which other numbers are brought; 100 by
+    /// default. A page also ends with the message that makes its data and reactions 4 MiB.
     pub limit: usize,
 }
 
 impl Default for HistoryQuery {
     fn default() -> Self {
-        Self { after: None, before: None, order: Order::Ascending, limit: 100 }
+        Self { after: None, before: None, order: Order::Ascending, limit: DEFAULT_LIMIT }
     }
 }
 
 /// A page of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct History {
     /// The messages, in the order asked for.
     pub messages: Vec<HistoryMessage>,
@@ -66,7 +69,6 @@ impl HistoryMessage {
     }
 }
 
-const MAX_LIMIT: usize = 1_000;
 /// A page ends here even where the limit is not reached.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 
@@ -84,7 +86,7 @@ pub(super) async fn read(
                 from: query.after.map_or(MessageId::MIN, MessageId::next),
                 to: query.before.map_or(MessageId::MAX, MessageId::previous),
                 order: query.order,
-                max_messages: query.limit.clamp(1, MAX_LIMIT),
+                max_messages: page_size(query.limit),
                 max_bytes: MAX_PAGE_BYTES,
                 reactions: ReactionDetail::Counts,
                 now: core.clock.now().wall,

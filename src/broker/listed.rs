@@ -13,6 +13,11 @@ pub(crate) const DEFAULT_LIMIT: usize = 100;
 /// What a page holds at most.
 pub(crate) const MAX_LIMIT: usize = 1_000;
 
+/// How much a page holds of which so much is wanted.
+pub(super) fn page_size(wanted: usize) -> usize {
+    wanted.clamp(1, MAX_LIMIT)
+}
+
 /// Which open connections are wanted; see [`Broker::connections`].
 ///
 /// ```
@@ -25,7 +30,7 @@ pub struct ConnectionQuery {
     pub uid: Option<String>,
     /// Only those after this id: the [`next`](ConnectionPage::next) of the page before.
     pub after: Option<String>,
-    /// At most this many, and never more than 1,000; 100 by default.
+    /// At most this many: 1 to 1,000, to which other numbers are brought; 100 by default.
     pub limit: usize,
 }
 
@@ -37,6 +42,7 @@ impl Default for ConnectionQuery {
 
 /// A page of open connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectionPage {
     /// In the order of their ids' bytes.
     pub connections: Vec<ConnectionInfo>,
@@ -109,7 +115,7 @@ pub struct ChannelQuery {
     pub prefix: String,
     /// Only those after this name: the [`next`](ChannelPage::next) of the page before.
     pub after: Option<String>,
-    /// At most this many, and never more than 1,000; 100 by default.
+    /// At most this many: 1 to 1,000, to which other numbers are brought; 100 by default.
     pub limit: usize,
 }
 
@@ -121,6 +127,7 @@ impl Default for ChannelQuery {
 
 /// A page of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ChannelPage {
     /// In the order of their names' bytes.
     pub channels: Vec<ChannelInfo>,
@@ -153,7 +160,7 @@ impl Broker {
     /// ```
     #[must_use]
     pub fn connections(&self, query: &ConnectionQuery) -> ConnectionPage {
-        let limit = query.limit.clamp(1, MAX_LIMIT);
+        let limit = page_size(query.limit);
         let connections = &self.core.connections;
         let mut page = connections.page(query.uid.as_deref(), query.after.as_deref(), limit + 1);
         let more = page.len() > limit;
@@ -187,7 +194,7 @@ impl Broker {
     /// of whose subscriptions are left out of the count shows with a count of 0.
     #[must_use]
     pub fn channels(&self, query: &ChannelQuery) -> ChannelPage {
-        let limit = query.limit.clamp(1, MAX_LIMIT);
+        let limit = page_size(query.limit);
         let hub = &self.core.hub;
         let mut page = hub.subscribed_channels(query.after.as_deref(), &query.prefix, limit + 1);
         let more = page.len() > limit;

@@ -457,7 +457,7 @@ impl Broker {
     }
 
     /// A page of a channel's storage, in the order of the keys' bytes. It is short only at the
-    /// end.
+    /// end, and so may have 32 MiB where 1,000 values are asked for.
     ///
     /// # Errors
     ///

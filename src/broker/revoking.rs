@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 /// What a revocation ended at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RevocationEffect {
     /// Connections that had been opened with a revoked token.
     pub disconnected: usize,
@@ -86,10 +87,10 @@ impl Broker {
     }
 
     /// A page of the revocations in force: those of tokens first, each in the order of their names'
-    /// bytes, after `after`, at most `limit`, and never more than 1,000.
+    /// bytes, after `after`, at most `limit`: 1 to 1,000, to which other numbers are brought.
     #[must_use]
     pub fn revocations(&self, after: Option<&RevokedSubject>, limit: usize) -> Vec<Revocation> {
-        let limit = limit.clamp(1, super::listed::MAX_LIMIT);
+        let limit = super::listed::page_size(limit);
         self.core.verifier.revocations().page(after, limit, self.core.clock.now().wall)
     }
 }

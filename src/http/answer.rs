@@ -10,7 +10,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 /// JSON text with a status.
 pub(super) fn json_text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
+    let body: Bytes = body.into();
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

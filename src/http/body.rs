@@ -7,13 +7,26 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// The body of an answer, whole in memory.
+/// The body of an answer, whole in memory. A host that serves the broker beside routes of its own
+/// can answer with it too; its default is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Body(Full<Bytes>);
 
-impl Body {
-    pub(super) fn new(bytes: impl Into<Bytes>) -> Self {
-        Self(Full::new(bytes.into()))
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Full::new(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
     }
 }
 

@@ -19,9 +19,11 @@ use crate::broker::Core;
 use bytes::Bytes;
 use http::{Request, Response};
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// What errors of request bodies can be turned into.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +74,7 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///         let realtime = realtime.clone();
 ///         async move {
 ///             match request.uri().path() {
-///                 "/" => Ok(Response::new(Body::default())),
+///                 "/" => Ok(Response::new(Body::from("a page of the host's own"))),
 ///                 _ => realtime.call(request).await,
 ///             }
 ///         }
@@ -103,8 +105,22 @@ pub struct BrokerService {
 }
 
 /// The answer to come.
-pub type ResponseFuture =
-    Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send + 'static>>;
+#[must_use = "a future does nothing until it is polled"]
+pub struct ResponseFuture(Pin<Box<dyn Future<Output = Response<Body>> + Send>>);
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map(Ok)
+    }
+}
 
 impl BrokerService {
     pub(crate) fn new(core: Arc<Core>) -> Self {
@@ -125,7 +141,7 @@ impl BrokerService {
         B::Error: Into<BoxError>,
     {
         let (core, prefix) = (Arc::clone(&self.core), Arc::clone(&self.prefix));
-        Box::pin(async move { Ok(router::answer(&core, &prefix, request).await) })
+        ResponseFuture(Box::pin(async move { router::answer(&core, &prefix, request).await }))
     }
 }
 
@@ -153,11 +169,8 @@ where
     type Error = Infallible;
     type Future = ResponseFuture;
 
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Infallible>> {
-        std::task::Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {

@@ -151,7 +151,7 @@ fn decoded(name: &str) -> Result<Cow<'_, str>, ProtocolError> {
 }
 
 fn client_module() -> Response<Body> {
-    let mut response = Response::new(Body::new(crate::CLIENT_MODULE));
+    let mut response = Response::new(Body::from(crate::CLIENT_MODULE));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/javascript"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -25,7 +25,10 @@ use crate::protocol::presence::ChangeKind;
 use fanfare_storage::Timestamp;
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::{
+    self,
+    error::{RecvError, TryRecvError},
+};
 
 /// The events of a broker from a moment on; see [`Broker::events`].
 #[derive(Debug)]
@@ -57,6 +60,19 @@ impl EventStream {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Lagged(dropped)) => Some(Err(Lagged(dropped))),
             Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// The next event, where one is there already.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Option<Result<Event, Lagged>> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Ok(event)),
+            Err(TryRecvError::Lagged(dropped)) => Some(Err(Lagged(dropped))),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
     }
 }

@@ -158,3 +158,21 @@ async fn section_12_a_stream_that_is_not_read_loses_the_oldest_and_is_told_how_m
     }
     assert_eq!((slow.recv().await, quick.recv().await), (None, None));
 }
+
+#[tokio::test]
+async fn a_stream_tells_without_waiting_what_is_there() {
+    let announcer = Announcer::new(2);
+    let mut events = announcer.listen();
+    assert!(events.try_recv().is_none());
+    for count in 0..3 {
+        announcer.channel_updated(&"c".into(), count);
+    }
+    assert_eq!(events.try_recv().unwrap().unwrap_err(), Lagged(1));
+    for count in 1..3 {
+        let event = events.try_recv().unwrap().unwrap();
+        assert_eq!(json_of(&event)["data"]["subscriptionsCount"], count);
+    }
+    assert!(events.try_recv().is_none());
+    drop(announcer);
+    assert!(events.try_recv().is_none());
+}

@@ -2,6 +2,7 @@
 
 use super::payload::{Deed, Task};
 use crate::broker::core::Core;
+use crate::broker::listed::{DEFAULT_LIMIT, page_size};
 use bytes::Bytes;
 use fanfare_storage::{MessageId, Timestamp};
 
@@ -21,18 +22,19 @@ pub struct ScheduleQuery {
     pub after: Option<(Timestamp, MessageId)>,
     /// Only those due at or before this moment; all by default.
     pub until: Timestamp,
-    /// At most this many, and never more than 1,000; 100 by default.
+    /// At most this many: 1 to 1,000, to which other numbers are brought; 100 by default.
     pub limit: usize,
 }
 
 impl Default for ScheduleQuery {
     fn default() -> Self {
-        Self { after: None, until: Timestamp::MAX, limit: 100 }
+        Self { after: None, until: Timestamp::MAX, limit: DEFAULT_LIMIT }
     }
 }
 
 /// A page of schedules.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Schedules {
     /// The schedules of all channels, by due time.
     pub schedules: Vec<Schedule>,
@@ -82,15 +84,13 @@ pub enum ScheduledAction {
     Unknown,
 }
 
-const MAX_LIMIT: usize = 1_000;
-
 impl Core {
     pub(crate) async fn schedules(
         &self,
         query: ScheduleQuery,
     ) -> fanfare_storage::Result<Schedules> {
         let ScheduleQuery { after, until, limit } = query;
-        let limit = limit.clamp(1, MAX_LIMIT);
+        let limit = page_size(limit);
         let asked = fanfare_storage::ScheduleQuery { after, until, limit: limit + 1 };
         let mut found = self.storage.schedules(asked).await?;
         let more = found.len() > limit;

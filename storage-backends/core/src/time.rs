@@ -5,10 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 ///
 /// ```
 /// use fanfare_storage::Timestamp;
-/// use std::time::Duration;
+/// use std::time::{Duration, UNIX_EPOCH};
 ///
 /// let start = Timestamp::from_unix_seconds(1_700_000_000);
 /// assert_eq!((start + Duration::from_millis(5)).as_unix_millis(), 1_700_000_000_005);
+///
+/// let half_a_second = UNIX_EPOCH + Duration::from_micros(500_999);
+/// assert_eq!(Timestamp::from(half_a_second).as_unix_millis(), 500);
+/// assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)), Timestamp::EPOCH);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
@@ -22,8 +26,7 @@ impl Timestamp {
     /// The system clock's time; the epoch where the clock stands before it.
     #[must_use]
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        SystemTime::now().into()
     }
 
     /// From milliseconds since the Unix epoch.
@@ -54,6 +57,14 @@ impl Timestamp {
     #[must_use]
     pub const fn saturating_since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// In whole milliseconds, rounded down; the epoch where the time is before it.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
