@@ -58,7 +58,8 @@ pub trait Feed: Send + fmt::Debug {
 /// # Contract
 ///
 /// - [`commit`](Self::commit) is atomic: all of its items, with the outcomes returned, or, on an
-///   error, nothing. Items take effect in order. Once it returns, what it wrote has the
+///   error, nothing; but where the sync itself failed, all may show later. Items take effect in
+///   order. Once it returns, what it wrote has the
 ///   durability that [`capabilities`](Self::capabilities) tells and is in every later read.
 /// - The broker has at most one commit of a channel under way. Commits of different channels
 ///   come concurrently, and a backend should let them share a sync.
