@@ -69,11 +69,9 @@ pub(super) async fn reactions_are_counted(subject: Subject) {
 
 pub(super) async fn reactions_are_counted_in_either_order(subject: Subject) {
     subject.apply("room", [forever(1), until(2, 10), forever(3), forever(4), forever(5)]).await;
-    let mut number = 10;
-    for (target, reaction) in [(2, "a"), (4, "b"), (1, "z"), (4, "a"), (1, "a"), (2, "b"), (5, "c")]
-    {
+    let given = [(2, "a"), (4, "b"), (1, "z"), (4, "a"), (1, "a"), (2, "b"), (5, "c")];
+    for (number, (target, reaction)) in (10..).zip(given) {
         subject.apply("room", [react(target, reaction, number)]).await;
-        number += 1;
     }
     // Of a message that has expired, and may not be swept yet, nothing shows.
     let query = MessageQuery {
