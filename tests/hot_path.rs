@@ -124,6 +124,32 @@ fn an_idle_connection_holds_little() {
 }
 
 #[test]
+fn what_a_connection_remembers_of_its_permissions_has_a_bound() {
+    const CHANNELS: usize = 1_000;
+    let server = Server::start();
+    let _guard = server.runtime.enter();
+    let token = token::connect(&json!({"channels": {"*": {"subscribe": true,
+        "messages": {"*": {"publish": true}, "no*": {"publish": false}}}}}));
+    let sender = server.connect(&token);
+    for number in 0..CHANNELS {
+        let subscribe = format!(r#"{{"event":"hotsock.subscribe","channel":"{number}"}}"#);
+        assert!(sender.text(&subscribe).is_none());
+        empty(&sender);
+    }
+    // What is tried is as long as it may be.
+    let try_all = |start: &str, allowed: bool| {
+        for event in (0..16).map(|number| format!("{start}{number:\u{1F980}>120}")) {
+            let mut channels = (0..CHANNELS).map(|number| number.to_string());
+            assert!(channels.all(|channel| sender.may_publish(&channel, &event) == allowed));
+        }
+    };
+    let denied = measure(|| try_all("no", false)).bytes_current;
+    assert_eq!(denied, 0, "what is denied is not remembered");
+    let allowed = measure(|| try_all("yes", true)).bytes_current;
+    assert!((1..=160 << 10).contains(&allowed), "{allowed} bytes");
+}
+
+#[test]
 fn a_member_list_is_serialised_once_however_many_hear_of_it() {
     let server = Server::start();
     let mut members = Vec::new();

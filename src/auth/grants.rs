@@ -52,6 +52,23 @@ pub(crate) struct MessageGrants {
     pub(crate) schedule_before: Option<u64>,
 }
 
+impl MessageGrants {
+    /// Whether it may be published, at least by somebody who is subscribed.
+    pub(crate) fn may_publish(&self) -> bool {
+        self.publish == Decision::Granted || self.may_broadcast()
+    }
+
+    /// Whether it may be published without a subscription.
+    pub(crate) fn may_broadcast(&self) -> bool {
+        self.broadcast && self.publish != Decision::Denied
+    }
+
+    /// Whether anything may be done with the event.
+    pub(crate) fn is_any(&self) -> bool {
+        self.may_publish() || self.react != ReactGrant::None
+    }
+}
+
 /// Which reactions may be given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReactGrant {

@@ -6,8 +6,9 @@
 
 use super::Session;
 use super::action::{Action, CloseReason, Leave, Observer};
+use super::grant_cache::GrantCache;
 use super::subscribe::{invalid_token, no_longer_granted};
-use super::subscription::{GrantCache, Subscription};
+use super::subscription::Subscription;
 use crate::auth::{Decision, Grants, Permissions, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::{Event, Meta};
@@ -52,6 +53,7 @@ impl<R> Session<R> {
     ) -> Vec<Action<'static, R>> {
         self.permissions = permissions;
         self.unsubscribed_grants = GrantCache::default();
+        self.subscriptions.forget_grants();
         let connect = &*self.permissions;
         let denies = |channel: &str, subscribe: Option<&Permissions>| {
             Grants { connect, subscribe }.channel(channel).subscribe != Decision::Granted
@@ -68,7 +70,6 @@ impl<R> Session<R> {
                 denied.push(Arc::clone(channel));
                 continue;
             }
-            subscription.grants = GrantCache::default();
             // Its client may go on using the alias that it was told.
             subscription.alias_is_own |= subscription.alias.is_some();
             let tokens = Grants { connect, subscribe };

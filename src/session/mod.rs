@@ -21,6 +21,7 @@
 mod action;
 mod alias;
 mod control;
+mod grant_cache;
 mod history;
 mod index;
 mod info;
@@ -57,12 +58,12 @@ use crate::protocol::event::{Connected, Event, Meta};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use fanfare_storage::Timestamp;
+use grant_cache::GrantCache;
 use pace::Pace;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use subscribe::PendingSubscribe;
-use subscription::GrantCache;
 use subscriptions::Subscriptions;
 use timers::Timers;
 

@@ -2,8 +2,8 @@
 
 use super::action::{WriteKind, WriteRequest};
 use super::subscribe::not_subscribed;
-use super::{Now, Session, required_channel};
-use crate::auth::{Decision, Grants, MessageGrants};
+use super::{Now, Session, grant_cache, required_channel};
+use crate::auth::MessageGrants;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::store::StoreFor;
@@ -29,9 +29,7 @@ impl<R> Session<R> {
         let due = schedule::due(fields, now.wall)?;
 
         let (channel, grants, subscribed) = self.message_grants(&written, &event);
-        let published = grants.publish == Decision::Granted;
-        let broadcast = grants.broadcast && grants.publish != Decision::Denied;
-        if !published && !broadcast {
+        if !grants.may_publish() {
             return Err(ProtocolError::new(
                 Code::PublishPermissionDenied,
                 format!("no token in force grants \"publish\" of {event:?} on {written:?}"),
@@ -40,7 +38,7 @@ impl<R> Session<R> {
         if let Some(due) = due {
             schedule::check_permission(due, grants.schedule_before)?;
         }
-        if !subscribed && !broadcast {
+        if !subscribed && !grants.may_broadcast() {
             return Err(not_subscribed(&written));
         }
         let meta = match self.subscriptions.active(&channel) {
@@ -69,20 +67,22 @@ impl<R> Session<R> {
         let real = self.resolve(written, None);
         let active = self.subscriptions.active(&real).map(|(channel, _)| Arc::clone(channel));
         let channel = active.clone().unwrap_or_else(|| Arc::from(&*real));
-        let permissions = &self.permissions;
-        let subscription = active.as_ref().and_then(|name| self.subscriptions.get_mut(name));
-        let grants = match subscription {
-            Some(subscription) => {
-                let subscribe = subscription.permissions.as_deref();
-                let tokens = Grants { connect: permissions, subscribe };
-                subscription.grants.message(&tokens, &channel, event)
-            }
-            None => {
-                let tokens = Grants { connect: permissions, subscribe: None };
-                self.unsubscribed_grants.message(&tokens, &channel, event)
-            }
-        };
+        let subscribed = active.as_ref();
+        let grants = subscribed
+            .and_then(|name| self.subscriptions.message_grants(&self.permissions, name, event))
+            .unwrap_or_else(|| self.message_grants_of_connection(&channel, event));
         (channel, grants, active.is_some())
+    }
+
+    fn message_grants_of_connection(&mut self, channel: &Arc<str>, event: &str) -> MessageGrants {
+        if let Some(known) = self.unsubscribed_grants.known(channel, event) {
+            return known.clone();
+        }
+        let grants = self.tokens(None).message(channel, event);
+        if grant_cache::cost(event, &grants).is_some() {
+            self.unsubscribed_grants.remember(channel, event, &grants);
+        }
+        grants
     }
 }
 

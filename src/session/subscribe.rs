@@ -1,7 +1,8 @@
 //! Subscribing and unsubscribing (protocol section 6).
 
 use super::action::{Action, Join, Leave, Observer, Start, SubscribeQuestion, UseToken};
-use super::subscription::{Active, GrantCache, Subscription};
+use super::grant_cache::GrantCache;
+use super::subscription::{Active, Subscription};
 use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, Permissions, Scope, Token, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};

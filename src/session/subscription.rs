@@ -1,6 +1,7 @@
-//! One subscription, and what it was found to allow.
+//! One subscription.
 
-use crate::auth::{Grants, MessageGrants, Permissions, TokenIdentity};
+use super::grant_cache::GrantCache;
+use crate::auth::{Permissions, TokenIdentity};
 use crate::protocol::event::Meta;
 use fanfare_storage::MessageId;
 use std::sync::Arc;
@@ -32,61 +33,4 @@ pub(super) struct Active<R> {
     pub(super) registration: R,
     /// Everything published since has a greater id.
     pub(super) start: MessageId,
-}
-
-/// How many events' permissions are remembered at one place. Clients publish few kinds of events;
-/// beyond that the oldest is evaluated again, which costs time and nothing else.
-const REMEMBERED: usize = 16;
-
-/// Permissions that were evaluated before. The answers stay true as long as the same permissions
-/// are in force.
-#[derive(Debug, Default)]
-pub(super) struct GrantCache {
-    entries: Vec<Remembered>,
-    oldest: usize,
-}
-
-#[derive(Debug)]
-struct Remembered {
-    channel: Arc<str>,
-    event: Box<str>,
-    grants: MessageGrants,
-}
-
-impl GrantCache {
-    pub(super) fn message(
-        &mut self,
-        tokens: &Grants<'_>,
-        channel: &Arc<str>,
-        event: &str,
-    ) -> MessageGrants {
-        let known = self.entries.iter().find(|entry| {
-            *entry.event == *event
-                && (Arc::ptr_eq(&entry.channel, channel) || entry.channel == *channel)
-        });
-        if let Some(entry) = known {
-            return entry.grants.clone();
-        }
-        let grants = tokens.message(channel, event);
-        self.remember(Remembered {
-            channel: Arc::clone(channel),
-            event: event.into(),
-            grants: grants.clone(),
-        });
-        grants
-    }
-
-    fn remember(&mut self, entry: Remembered) {
-        if self.entries.len() < REMEMBERED {
-            self.entries.push(entry);
-        } else {
-            self.entries[self.oldest] = entry;
-            self.oldest = (self.oldest + 1) % REMEMBERED;
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
 }

@@ -1,8 +1,9 @@
 //! What a connection is subscribed to.
 
+use super::grant_cache::{self, GrantCache};
 use super::index::Index;
 use super::subscription::Subscription;
-use crate::auth::{Digest, Permissions};
+use crate::auth::{Digest, Grants, MessageGrants, Permissions};
 use crate::protocol::event::Meta;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,10 @@ use std::sync::Arc;
 /// How many subscriptions are walked through where one is looked for by something else than its
 /// channel. Beyond that there is an index, which few connections need and pay for.
 const WALKED: usize = 16;
+
+/// Bytes of permissions that a connection's subscriptions remember together: those of some hundred
+/// events.
+pub(super) const REMEMBERED_BYTES: usize = 128 << 10;
 
 /// All subscriptions of a connection, by the channels' real names. Their permissions and aliases
 /// stay as they are; only whether an alias is their own may change.
@@ -20,11 +25,14 @@ pub(super) struct Subscriptions<R> {
     index: Option<Box<Index>>,
     /// How many were ever made.
     made: u32,
+    /// Bytes of permissions that were remembered since all were forgotten, also of those that were
+    /// replaced or have ended since: at least as many as are.
+    remembered: u32,
 }
 
 impl<R> Default for Subscriptions<R> {
     fn default() -> Self {
-        Self { by_channel: HashMap::new(), index: None, made: 0 }
+        Self { by_channel: HashMap::new(), index: None, made: 0, remembered: 0 }
     }
 }
 
@@ -90,6 +98,46 @@ impl<R> Subscriptions<R> {
             .collect()
     }
 
+    /// What may be done with an event on a channel, by the connection's permissions and those of its
+    /// subscription; `None` where there is none. The channel is to be the one that
+    /// [`active`](Self::active) names.
+    pub(super) fn message_grants(
+        &mut self,
+        connect: &Permissions,
+        channel: &Arc<str>,
+        event: &str,
+    ) -> Option<MessageGrants> {
+        let subscription = self.by_channel.get(channel)?;
+        if let Some(known) = subscription.grants.known(channel, event) {
+            return Some(known.clone());
+        }
+        let tokens = Grants { connect, subscribe: subscription.permissions.as_deref() };
+        let grants = tokens.message(channel, event);
+        if let Some(cost) = grant_cache::cost(event, &grants) {
+            self.make_room(cost);
+            let subscription = self.by_channel.get_mut(channel)?;
+            subscription.grants.remember(channel, event, &grants);
+        }
+        Some(grants)
+    }
+
+    /// Forgets what all subscriptions were found to allow.
+    pub(super) fn forget_grants(&mut self) {
+        self.remembered = 0;
+        self.iter_mut().for_each(|(_, subscription)| subscription.grants = GrantCache::default());
+    }
+
+    /// Makes room for so many bytes of permissions. That all are forgotten where there is none left
+    /// costs a walk, and each of the hundreds of messages before it a small part of that.
+    fn make_room(&mut self, bytes: usize) {
+        let mut remembered = self.remembered as usize + bytes;
+        if remembered > REMEMBERED_BYTES {
+            self.forget_grants();
+            remembered = bytes;
+        }
+        self.remembered = u32::try_from(remembered).unwrap_or(u32::MAX);
+    }
+
     /// The channel of the oldest one that has this alias as its own.
     pub(super) fn by_own_alias(&self, alias: &str) -> Option<&Arc<str>> {
         match &self.index {
@@ -141,6 +189,12 @@ impl<R> Subscriptions<R> {
         let mut index = Index::default();
         all.iter().for_each(|(channel, subscription)| index.insert(channel, subscription));
         index
+    }
+
+    /// Bytes of permissions that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.iter().map(|(_, subscription)| subscription.grants.bytes()).sum()
     }
 
     /// Answers without the index; `None` where there is none.

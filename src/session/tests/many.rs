@@ -1,7 +1,8 @@
 //! Connections with many subscriptions, whose names are looked up rather than walked through.
 
 use super::*;
-use crate::auth::Digest;
+use crate::auth::{Digest, Grants};
+use crate::session::subscriptions::REMEMBERED_BYTES;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -62,6 +63,29 @@ fn section_4_of_two_subscriptions_with_an_alias_it_is_the_older_one_s() {
     }
 }
 
+#[test]
+fn what_is_remembered_of_permissions_is_bounded_for_all_subscriptions_together() {
+    let mut client = client(&anything());
+    fill(&mut client, CHANNELS);
+    let mut most = 0;
+    for number in 0..16 {
+        // Of the longest names that an event may have.
+        let event = format!("{number:\u{1F980}>128}");
+        for channel in 0..CHANNELS {
+            let channel = format!("c{channel}");
+            client.publish(&json!({"event": event, "channel": channel}));
+            let remembered = client.session.subscriptions.remembered();
+            assert!((event.len()..=REMEMBERED_BYTES).contains(&remembered), "{remembered}");
+            most = most.max(remembered);
+            if number == 3 {
+                client.send(&unsubscribe(&channel));
+                client.subscribe(&channel);
+            }
+        }
+    }
+    assert!(most > REMEMBERED_BYTES / 10 * 9, "{most}");
+}
+
 const CHANNELS: usize = 40;
 const ALIASES: usize = 6;
 
@@ -70,7 +94,9 @@ static TOKENS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     let token = |number: usize| {
         let mut channels = anything();
         for step in 0..number % 4 {
-            channels[format!("c{}", (number * 7 + step * 11) % CHANNELS)] = json!({});
+            let messages = json!({"e": {"store": number, "echo": true}});
+            let channel = format!("c{}", (number * 7 + step * 11) % CHANNELS);
+            channels[channel] = json!({"messages": messages});
         }
         if !number.is_multiple_of(3) {
             let alias = format!("a{}", number % ALIASES);
@@ -88,7 +114,10 @@ fn permissions(number: usize) -> Value {
     let mut channels = anything();
     for alias in 0..number {
         let channel = format!("c{}", (number * 5 + alias * 9) % CHANNELS);
-        channels[channel] = json!({"alias": format!("a{alias}")});
+        channels[channel] = json!({
+            "alias": format!("a{alias}"),
+            "messages": {"e": {"publish": alias.is_multiple_of(2), "store": alias}},
+        });
     }
     channels[format!("c{}", number * 6 + 1)]["subscribe"] = json!(number.is_multiple_of(2));
     channels
@@ -98,6 +127,7 @@ fn permissions(number: usize) -> Value {
 enum Step {
     Subscribe(usize, Option<usize>),
     Unsubscribe(usize),
+    Publish(usize),
     End(usize),
     SetPermissions(usize),
     Revoke(usize),
@@ -108,6 +138,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         24 => (0..CHANNELS, token).prop_map(|(channel, token)| Step::Subscribe(channel, token)),
         6 => (0..CHANNELS).prop_map(Step::Unsubscribe),
+        6 => (0..CHANNELS).prop_map(Step::Publish),
         2 => (0..CHANNELS).prop_map(Step::End),
         1 => (0..=ALIASES).prop_map(Step::SetPermissions),
         1 => (0..TOKENS.len()).prop_map(Step::Revoke),
@@ -128,6 +159,11 @@ impl Client {
                 }
             }
             Step::Unsubscribe(channel) => _ = self.send(&unsubscribe(&format!("c{channel}"))),
+            Step::Publish(channel) => {
+                let channel = format!("c{channel}");
+                self.send(&json!({"event": "e", "channel": channel}));
+                self.published.clear();
+            }
             Step::End(channel) => _ = self.end_subscription(&format!("c{channel}")),
             Step::SetPermissions(number) => _ = self.set_permissions(&permissions(number)),
             Step::Revoke(token) => _ = self.revoke(&TOKENS[token].0),
@@ -157,7 +193,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn an_index_says_what_a_walk_finds(steps in steps()) {
+    fn an_index_says_what_a_walk_finds_and_what_is_remembered_is_true(steps in steps()) {
         let mut client = client(&permissions(3));
         let verifier = Arc::clone(&client.session.settings.verifier);
         let digests: Vec<_> = TOKENS
@@ -170,6 +206,15 @@ proptest! {
             let indexed = looked_up(subscriptions, &digests);
             let walked = subscriptions.walking(|walked| looked_up(walked, &digests));
             prop_assert!(walked.is_none_or(|walked| walked == indexed), "after {step:?}");
+            let (Step::Subscribe(channel, _) | Step::Publish(channel)) = step else { continue };
+            let channel = Arc::<str>::from(format!("c{channel}"));
+            let found = subscriptions.active(&channel);
+            let subscribe = found.and_then(|(_, found)| found.permissions.clone());
+            let connect = Arc::clone(&client.session.permissions);
+            let evaluated = Grants { connect: &connect, subscribe: subscribe.as_deref() };
+            let evaluated = evaluated.message(&channel, "e");
+            let (_, remembered, _) = client.session.message_grants(&channel, "e");
+            prop_assert_eq!(remembered, evaluated, "after {:?}", step);
         }
     }
 }

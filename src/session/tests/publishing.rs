@@ -150,7 +150,10 @@ fn section_9_history_reaches_back_to_the_subscription_or_to_history_start() {
 
 #[test]
 fn section_7_1_what_was_found_out_about_events_is_remembered_within_a_bound() {
-    let channels = json!({"c": {"subscribe": true, "messages": {"e*": {"publish": true}}}});
+    let broadcasts = json!({"messages": {"e*": {"broadcast": true}}});
+    let channels = json!({
+        "c": {"subscribe": true, "messages": {"e*": {"publish": true}}}, "open*": broadcasts,
+    });
     let mut client = Client::connect(&json!({"channels": channels}));
     client.subscribe("c");
     for _ in 0..2 {
@@ -160,9 +163,45 @@ fn section_7_1_what_was_found_out_about_events_is_remembered_within_a_bound() {
                 client.code(&json!({"event": format!("x{number}"), "channel": "c"})),
                 "PUBLISH_PERMISSION_DENIED"
             );
-            client.code(&json!({"event": "e", "channel": format!("other{number}")}));
+            client.publish(&json!({"event": "e", "channel": format!("open{number}")}));
         }
     }
     assert_eq!(client.session.subscriptions.get_mut("c").unwrap().grants.len(), 16);
     assert_eq!(client.session.unsubscribed_grants.len(), 16);
+}
+
+#[test]
+fn section_7_1_what_is_denied_is_not_remembered() {
+    let channels = json!({"c": {"subscribe": true, "messages": {
+        "like": {"react": ["+1"]}, "e": {"publish": true, "echo": true},
+        "no": {"publish": false, "broadcast": true}, "many": {"react": [], "store": 5},
+    }}});
+    let mut client = Client::connect(&json!({"channels": channels}));
+    client.subscribe("c");
+    let remembered = |client: &mut Client, channel: &str, event: &str| {
+        client.session.message_grants(channel, event);
+        let subscription = client.session.subscriptions.get_mut("c").unwrap();
+        subscription.grants.len() + client.session.unsubscribed_grants.len()
+    };
+    for (channel, event) in [("c", "other"), ("c", "no"), ("c", "many"), ("d", "e")] {
+        assert_eq!(remembered(&mut client, channel, event), 0, "{event}");
+    }
+    assert_eq!(remembered(&mut client, "c", "e"), 1);
+    assert_eq!(remembered(&mut client, "c", "like"), 2);
+}
+
+#[test]
+fn section_7_2_lists_of_reactions_that_are_too_long_are_not_remembered() {
+    let reactions =
+        |number: usize| -> Vec<_> { (0..number).map(|number| format!("{number:0>90}")).collect() };
+    let channels = json!({"c": {"subscribe": true, "messages": {
+        "few": {"react": reactions(70)}, "many": {"react": reactions(80)},
+    }}});
+    let mut client = Client::connect(&json!({"channels": channels}));
+    client.subscribe("c");
+    for event in ["few", "many"] {
+        let (_, grants, _) = client.session.message_grants("c", event);
+        assert!(matches!(grants.react, crate::auth::ReactGrant::Some(_)));
+        assert_eq!(client.session.subscriptions.get_mut("c").unwrap().grants.len(), 1);
+    }
 }
