@@ -2,7 +2,13 @@ use bytes::Bytes;
 use fanfare_storage::kv::{Changes, Engine, KeyRange, View, Visit};
 use fanfare_storage::{Durability, Error, ErrorKind, Order, Result};
 use parking_lot::{RwLock, RwLockReadGuard};
+use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a store may be locked that is opened.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct SledEngine {
     database: sled::Db,
@@ -14,22 +20,39 @@ pub(crate) struct SledEngine {
 
 impl SledEngine {
     pub(crate) fn open(dir: &Path, cache_bytes: u64, durability: Durability) -> Result<Self> {
-        let database = sled::Config::new()
+        let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache_bytes)
             .mode(sled::Mode::HighThroughput)
             // The writer flushes.
-            .flush_every_ms(None)
-            .open()
-            .map_err(from_sled)?;
+            .flush_every_ms(None);
+        let database = open_unlocked(&config).map_err(from_sled)?;
         Ok(Self { database, applying: RwLock::new(()), durability })
     }
 }
 
+/// Opens a store, once nobody has it open: one that was closed just now may be held for a moment by
+/// threads of sled's own, which nothing waits for.
+fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+    let start = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_lock(&error) && start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// How sled tells of a lock that it does not get.
+fn is_lock(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
 fn from_sled(error: sled::Error) -> Error {
     let (kind, message) = match error {
-        // How sled tells of a lock that it does not get.
-        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+        sled::Error::Io(error) if is_lock(&error) => {
             let message = "the store is open already, here or in another process";
             return Error::new(ErrorKind::Unavailable, "engine", message).with_source(error);
         }

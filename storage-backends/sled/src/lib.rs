@@ -127,7 +127,8 @@ impl SledBuilder {
     /// # Errors
     ///
     /// - [`ErrorKind::Unavailable`] where the directory or its files can't be made, opened, read
-    ///   or written, or the store is open already, here or in another process;
+    ///   or written, or the store is open already, here or in another process, for two seconds or
+    ///   more;
     /// - [`ErrorKind::Corrupt`] where sled finds the files damaged, which it often does not;
     /// - [`ErrorKind::Format`] where they were written in a format that this version does not
     ///   know, or by something else than fanfare;
