@@ -227,12 +227,7 @@ async fn serve(listener: TcpListener, service: BrokerService) {
 /// A client that has read the confirmation of its subscription.
 async fn client(address: SocketAddr, token: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "GET /v1?token={token} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(token::upgrade(address, token).as_bytes()).await.unwrap();
     let mut received = Vec::with_capacity(1024);
     while !received.windows(18).any(|window| window == b"hotsock.subscribed") {
         assert!(socket.read_buf(&mut received).await.unwrap() > 0, "{}", received.escape_ascii());

@@ -104,13 +104,7 @@ fn connect(address: SocketAddr, number: usize) -> TcpStream {
     let channel = name(number % CHANNELS);
     let token = token::connect(&json!({"channels": {channel: {"autoSubscribe": true}}}));
     let mut socket = TcpStream::connect(address).unwrap();
-    write!(
-        socket,
-        "GET /v1?token={token} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    .unwrap();
+    socket.write_all(token::upgrade(address, &token).as_bytes()).unwrap();
     const CONFIRMED: &[u8] = b"hotsock.subscribed";
     let mut received = Vec::new();
     while !received.windows(CONFIRMED.len()).any(|window| window == CONFIRMED) {

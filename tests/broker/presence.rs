@@ -2,7 +2,7 @@
 
 use crate::client::{Client, backend};
 use crate::server::{Server, builder, until};
-use crate::token::{connect, now, sign};
+use crate::token::{connect, now, sign, upgrade};
 use http::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -251,12 +251,7 @@ async fn a_crowd_that_comes_and_goes_loses_nobody() {
 /// cost is then what they cost the broker.
 async fn read_everything(address: SocketAddr, token: String) {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "GET /v1?token={token} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
-         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(upgrade(address, &token).as_bytes()).await.unwrap();
     let mut buffer = vec![0; 64 << 10];
     while socket.read(&mut buffer).await.unwrap() > 0 {}
 }

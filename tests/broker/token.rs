@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const SECRET: &[u8] = b"a secret for tests, of no value and sufficient length";
@@ -42,4 +43,13 @@ pub fn chat(uid: &str) -> String {
             "typing": {"publish": true},
         },
     }}}))
+}
+
+/// What opens a WebSocket with a token, for clients that read the socket by themselves.
+pub fn upgrade(address: SocketAddr, token: &str) -> String {
+    format!(
+        "GET /v1?token={token} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
 }

@@ -3,6 +3,9 @@
 use fanfare_storage::{Durability, Error, ErrorKind, Storage};
 use fanfare_storage_sled::SledStorage;
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 fn text(error: &Error) -> String {
     let mut text = error.to_string();
@@ -24,6 +27,26 @@ async fn an_open_store_is_refused_until_it_is_closed() {
     assert!(text(&error).contains(dir.path().to_str().unwrap()), "{}", text(&error));
     storage.close().await.unwrap();
     let _storage = SledStorage::open(dir.path()).unwrap();
+}
+
+/// As threads of the engine's own do, of a store that was closed.
+#[test]
+fn a_store_that_is_locked_for_a_moment_is_opened_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = SledStorage::open(dir.path()).unwrap();
+    let (about_to_open, is_about_to_open) = mpsc::channel();
+    let opener = thread::spawn({
+        let path = dir.path().to_owned();
+        move || {
+            about_to_open.send(()).unwrap();
+            SledStorage::open(path)
+        }
+    });
+    is_about_to_open.recv().unwrap();
+    // Time enough to find the lock, most often.
+    thread::sleep(Duration::from_millis(100));
+    drop(storage);
+    assert!(opener.join().unwrap().is_ok());
 }
 
 #[test]
