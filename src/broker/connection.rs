@@ -4,16 +4,18 @@ use super::channel::Joined;
 use super::core::Core;
 use super::events::Peer;
 use super::mailbox::Mailbox;
-use super::outgoing::{Draft, Settle};
+use super::outgoing::Settle;
 use super::subscribers::ConnectionKey;
+use crate::protocol::error::ProtocolError;
 use crate::protocol::event::Event;
-use crate::session::{Action, CloseReason, Leave, Now, Session, UseToken};
+use crate::session::{Action, CloseReason, Leave, Now, Right, Session, UseToken};
 use fanfare_storage::Timestamp;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -24,6 +26,8 @@ pub(crate) struct Connection {
     secret: Arc<str>,
     mailbox: Arc<Mailbox>,
     session: Mutex<Session<Joined>>,
+    /// Whether the host has ended it. Set under the session's lock.
+    stopped: AtomicBool,
     /// Whose it is; never changes.
     uid: Option<Arc<str>>,
     opening: Opening,
@@ -55,8 +59,8 @@ impl Connection {
         session: Session<Joined>,
         opening: Opening,
     ) -> Self {
-        let uid = session.meta().uid.clone();
-        Self { key, id, secret, mailbox, session: Mutex::new(session), uid, opening }
+        let (uid, stopped) = (session.meta().uid.clone(), AtomicBool::new(false));
+        Self { key, id, secret, mailbox, session: Mutex::new(session), stopped, uid, opening }
     }
 
     pub(super) fn peer(&self) -> &Peer {
@@ -98,9 +102,25 @@ impl Connection {
     /// this is it.
     pub(crate) fn close(&self, reason: CloseReason) -> bool {
         // Both under the session's lock: nothing is done for it in between.
-        let mut session = self.session.lock();
+        self.close_locked(&mut self.session.lock(), reason)
+    }
+
+    /// The same, for who has the session.
+    pub(super) fn close_locked(&self, session: &mut Session<Joined>, reason: CloseReason) -> bool {
         session.stop();
+        self.stopped.store(true, Ordering::Relaxed);
         self.mailbox.close(reason)
+    }
+
+    /// Whether it was closed, so that nothing is to be done for it. Costs nothing; what has waited
+    /// asks [`check`](Self::check).
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether what the client was permitted may be done, now that it has waited.
+    pub(super) fn check(&self, right: &Right) -> Result<(), ProtocolError> {
+        self.session.lock().still_permits(right)
     }
 
     pub(crate) fn id(&self) -> &Arc<str> {
@@ -195,19 +215,6 @@ impl Core {
                 wait.await;
             }
             tokio::time::sleep(pause).await;
-        }))
-    }
-
-    /// Puts something into a channel's order, at once where there is room for it.
-    pub(super) fn send(&self, channel: Arc<str>, draft: Draft, settle: Settle) -> Option<Wait> {
-        if let Some(permit) = self.hub.try_reserve(draft.size()) {
-            self.hub.publish(&channel, draft.outgoing(settle, permit));
-            return None;
-        }
-        let hub = Arc::clone(&self.hub);
-        Some(Box::pin(async move {
-            let permit = hub.reserve(draft.size()).await;
-            hub.publish(&channel, draft.outgoing(settle, permit));
         }))
     }
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 impl Broker {
     /// Closes a connection with code 4403 (protocol section 5), after what is queued for it, and
     /// returns whether it was there, be it that it was closing already. What its client has sent
-    /// and was not looked at yet has no effect any more. `fanfare.js` does not come back soon after
+    /// and was not looked at yet, or waits behind a [hook](crate::Hooks) or for room, has no effect any
+    /// more. `fanfare.js` does not come back soon after
     /// that; to keep a client out, [revoke](Self::revoke_token) its token.
     pub fn disconnect(&self, id: &str) -> bool {
         let connection = self.core.connections.get(id);
@@ -66,7 +67,7 @@ impl Broker {
     }
 
     /// Puts other permissions in the place of those that a connection's token gave it, from its
-    /// next message on. Subscriptions that are no longer granted end, which the client is told by
+    /// next message on; what it sent before and still waits has to be permitted by them too. Subscriptions that are no longer granted end, which the client is told by
     /// `hotsock.unsubscribed`; what subscribe tokens granted stays granted. The others go on as they
     /// are, under their aliases too, and observe what they now may. New channels with
     /// `autoSubscribe` are not subscribed to, but may be. When the client connects again, its token

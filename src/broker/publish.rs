@@ -14,7 +14,7 @@ use fanfare_storage::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// How long a message's `deduplicationId` is remembered.
 const DEDUPLICATION: Duration = Duration::from_secs(5 * 60);
@@ -32,6 +32,12 @@ pub(crate) enum Pending {
 }
 
 impl Pending {
+    /// What the storage is waited for with.
+    pub(super) fn waiting() -> (Settle, Self) {
+        let (caller, settled) = oneshot::channel();
+        (Settle::Caller(caller), Self::Waiting(settled))
+    }
+
     pub(crate) async fn settled(self) -> Result<Settled, Refusal> {
         match self {
             Self::Taken(id) => Ok(Settled { id, outcome: Outcome::Applied }),
@@ -146,23 +152,25 @@ impl Core {
 
     /// Puts something into its channel's order, once there is room for it.
     pub(crate) async fn enqueue(&self, channel: &Arc<str>, draft: Draft) -> Pending {
-        if draft.is_stored() {
-            return self.enqueue_with(channel, |settle| (settle, draft)).await;
-        }
         let permit = self.hub.reserve(draft.size()).await;
-        Pending::Taken(self.hub.publish(channel, draft.outgoing(Settle::Nobody, permit)))
+        self.place(channel, draft, permit)
     }
 
-    pub(super) async fn enqueue_with(
+    /// Puts something into its channel's order.
+    pub(super) fn place(
         &self,
         channel: &Arc<str>,
-        prepare: impl FnOnce(Settle) -> (Settle, Draft),
+        draft: Draft,
+        permit: OwnedSemaphorePermit,
     ) -> Pending {
-        let (caller, settled) = oneshot::channel();
-        let (settle, draft) = prepare(Settle::Caller(caller));
-        let permit = self.hub.reserve(draft.size()).await;
+        if !draft.is_stored() {
+            return Pending::Taken(
+                self.hub.publish(channel, draft.outgoing(Settle::Nobody, permit)),
+            );
+        }
+        let (settle, pending) = Pending::waiting();
         self.hub.publish(channel, draft.outgoing(settle, permit));
-        Pending::Waiting(settled)
+        pending
     }
 }
 

@@ -4,7 +4,7 @@ use super::connection::{Connection, Wait};
 use super::core::Core;
 use super::error::unreadable;
 use super::events::{Announcement, Cause, MessageReactionEvent, Subject, Via};
-use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
+use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal};
 use super::publish::Pending;
 use super::subscribers::ConnectionKey;
 use crate::protocol::error::ProtocolError;
@@ -150,15 +150,14 @@ impl Core {
     ) -> Wait {
         let (core, connection) = (Arc::clone(self), Arc::clone(connection));
         Box::pin(async move {
-            let mailbox = Arc::clone(connection.mailbox());
             match core.check_target(&connection, &request, Via::WebSocket).await {
                 Ok(told) => {
                     let draft = core.reaction_of_client(&connection, &request, told);
-                    let settle = Settle::Connection { mailbox, written: request.written };
-                    let permit = core.hub.reserve(draft.size()).await;
-                    core.hub.publish(&request.channel, draft.outgoing(settle, permit));
+                    let (right, settle) =
+                        (request.right(), connection.hears_of_failure(&request.written));
+                    core.send_for(&connection, right, &request.channel, draft, settle).await;
                 }
-                Err(error) => mailbox.refuse(Some(request.written), error),
+                Err(error) => connection.mailbox().refuse(Some(request.written), error),
             }
         })
     }
@@ -173,8 +172,9 @@ impl Core {
     ) -> Result<Option<MessageId>, ProtocolError> {
         let told = self.check_target(connection, request, Via::Http(parts)).await?;
         let draft = self.reaction_of_client(connection, request, told);
-        let pending = self.enqueue(&request.channel, draft).await;
-        let settled = pending.settled().await.map_err(Refusal::into_error)?;
+        let permit = self.reserve_for(connection, &request.right(), draft.size()).await?;
+        let settled = self.place(&request.channel, draft, permit).settled().await;
+        let settled = settled.map_err(Refusal::into_error)?;
         Ok((settled.outcome != Outcome::Unchanged).then_some(settled.id))
     }
 

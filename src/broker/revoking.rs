@@ -28,7 +28,10 @@ impl Broker {
     /// to connect, to subscribe and to change metadata, and also after a restart where the storage
     /// is durable. Connections that were opened with it are closed with code 4403, as by
     /// [`disconnect`](Self::disconnect), and subscriptions that were made with it end, which their
-    /// clients are told by `hotsock.unsubscribed`. Metadata that it changed stays.
+    /// clients are told by `hotsock.unsubscribed`. What clients had sent by its leave and
+    /// still waits, behind a [hook](crate::Hooks) or for room, is not published any more; what has its
+    /// place among the messages of its channel is, as is what was scheduled. Metadata that it
+    /// changed stays.
     ///
     /// Say when the token expires, its `exp`, so that the revocation can be forgotten then; the
     /// [leeway](crate::BrokerBuilder::leeway) is added to it. Without that it is kept for ever. To look for connections costs a short look at each.
@@ -153,7 +156,7 @@ impl Core {
                 let mut actions = session.revoke(is_revoked);
                 if let [Action::Close(_)] = &actions[..] {
                     actions.clear();
-                    let closed = connection.mailbox().close(CloseReason::Disconnected);
+                    let closed = connection.close_locked(&mut session, CloseReason::Disconnected);
                     effect.disconnected += usize::from(closed);
                 }
                 effect.unsubscribed += actions.len();

@@ -41,12 +41,14 @@ impl Core {
         for (joined, reservation) in asked {
             reserved.push((joined, reservation.await.map_err(Full::to_error)?));
         }
+        connection.session().lock().check_open()?;
         if let Some(token) = token {
             self.spend_umd_token(token).await?;
         }
 
         let late = {
             let mut session = connection.session().lock();
+            session.check_open()?;
             if session.set_umd(&change) {
                 self.hub.announcer().connection_updated(connection, session.meta());
             }

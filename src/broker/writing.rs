@@ -10,10 +10,11 @@ use crate::protocol::error::ProtocolError;
 use crate::protocol::frame::UnstampedFrame;
 use crate::protocol::json;
 use crate::protocol::store::StoreFor;
-use crate::session::{WriteKind, WriteRequest, is_clearing};
+use crate::session::{Right, WriteKind, WriteRequest, is_clearing};
 use fanfare_storage::{MessageId, Retention};
 use http::request::Parts;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 impl Core {
     /// Writes for a connection what the host, where it is to be asked, does not object to.
@@ -23,25 +24,36 @@ impl Core {
         request: WriteRequest<'_>,
     ) -> Option<Wait> {
         if !self.has_hooks() {
-            return self.write(connection, request);
+            // It may have been ended since the session said so.
+            return if connection.is_stopped() {
+                None
+            } else {
+                self.write(connection, request, None)
+            };
         }
         let (core, connection) = (Arc::clone(self), Arc::clone(connection));
-        let request = request.into_owned();
+        let (right, request) = (request.right(), request.into_owned());
         Some(Box::pin(async move {
-            let written = request.written.clone();
-            match core.ask_about_write(&connection, request).await {
+            let asked = core.ask_about_write(&connection, request).await;
+            match asked.and_then(|request| connection.check(&right).map(|()| request)) {
                 Ok(Some(request)) => {
-                    if let Some(wait) = core.write(&connection, request) {
+                    if let Some(wait) = core.write(&connection, request, Some(right)) {
                         wait.await;
                     }
                 }
                 Ok(None) => {}
-                Err(error) => connection.mailbox().refuse(Some(written.into()), error),
+                Err(error) => connection.mailbox().refuse(Some(right.written), error),
             }
         }))
     }
 
-    fn write(&self, connection: &Connection, request: WriteRequest<'_>) -> Option<Wait> {
+    /// `right` is what the client was permitted, where that is no more what it writes.
+    fn write(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        request: WriteRequest<'_>,
+        right: Option<Right>,
+    ) -> Option<Wait> {
         let (draft, settle) = match request.due {
             None => {
                 let draft = self.draft_of_client(connection, &request, Via::WebSocket);
@@ -66,26 +78,70 @@ impl Core {
                 }
             }
         };
-        self.send(request.channel, draft, settle)
+        if let Some(permit) = self.hub.try_reserve(draft.size()) {
+            self.hub.publish(&request.channel, draft.outgoing(settle, permit));
+            return None;
+        }
+        let right = right.unwrap_or_else(|| request.right());
+        let (core, connection, channel) =
+            (Arc::clone(self), Arc::clone(connection), request.channel);
+        Some(Box::pin(async move {
+            core.send_for(&connection, right, &channel, draft, settle).await;
+        }))
+    }
+
+    /// Puts something of a client's into its channel's order once there is room for it, if the
+    /// client still may then.
+    pub(super) async fn send_for(
+        &self,
+        connection: &Connection,
+        right: Right,
+        channel: &Arc<str>,
+        draft: Draft,
+        settle: Settle,
+    ) {
+        match self.reserve_for(connection, &right, draft.size()).await {
+            Ok(permit) => _ = self.hub.publish(channel, draft.outgoing(settle, permit)),
+            Err(error) => connection.mailbox().refuse(Some(right.written), error),
+        }
+    }
+
+    /// A share of what may wait, for something that its sender may still do once it is there.
+    pub(super) async fn reserve_for(
+        &self,
+        connection: &Connection,
+        right: &Right,
+        bytes: usize,
+    ) -> Result<OwnedSemaphorePermit, ProtocolError> {
+        let permit = self.hub.reserve(bytes).await;
+        match connection.check(right) {
+            Ok(()) => Ok(permit),
+            Err(_) if self.is_draining() => Err(ProtocolError::shutting_down()),
+            Err(error) => Err(error),
+        }
     }
 
     /// As [`write_for`](Self::write_for), for the client HTTP API, which has asked the host and
-    /// waits for the outcome: the id of what is done at once, or that of the schedule.
+    /// waits for the outcome: the id of what is done at once, or that of the schedule. `right` is
+    /// what the client was permitted before the host was asked.
     pub(crate) async fn write_over_http(
         &self,
         connection: &Connection,
         request: &WriteRequest<'_>,
+        right: &Right,
         parts: &Parts,
     ) -> Result<(Option<MessageId>, Option<MessageId>), ProtocolError> {
         let (channel, via) = (&request.channel, Via::Http(parts));
         let Some(due) = request.due else {
             let draft = self.draft_of_client(connection, request, via);
-            let settled = self.enqueue(channel, draft).await.settled().await;
+            let permit = self.reserve_for(connection, right, draft.size()).await?;
+            let settled = self.place(channel, draft, permit).settled().await;
             return Ok((Some(settled.map_err(Refusal::into_error)?.id), None));
         };
         let booking = self.book(channel, due, &Task::of_client(connection, request, via))?;
         let id = booking.id;
-        let settled = self.enqueue_booking(channel, booking).await.settled().await;
+        let permit = self.reserve_for(connection, right, booking.draft.size()).await?;
+        let settled = self.place_booking(channel, booking, permit).settled().await;
         settled.map_err(Refusal::into_error)?;
         Ok((None, Some(id)))
     }

@@ -151,11 +151,12 @@ pub(super) async fn write(
     tell_id: bool,
 ) -> Result<Response<Body>, ProtocolError> {
     let (channel, event) = ((*request.channel).into(), request.event().into());
+    let right = request.right();
     let (id, schedule) = match core.ask_about_write(connection, request).await? {
         None => (None, None),
         Some(request) => {
             check_open(core, connection)?;
-            core.write_over_http(connection, &request, parts).await?
+            core.write_over_http(connection, &request, &right, parts).await?
         }
     };
     Ok(answer::accepted(&Accepted { channel, event, id: id.filter(|_| tell_id), schedule }))

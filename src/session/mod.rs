@@ -28,6 +28,7 @@ mod info;
 mod pace;
 mod publish;
 mod reaction;
+mod right;
 mod storage;
 mod subscribe;
 mod subscription;
@@ -47,6 +48,7 @@ pub(crate) use publish::check_data_size;
 pub(crate) use reaction::{
     REACTION, Reacting, ReactionAction, ReactionRequest, check_reaction, message_id, reaction_data,
 };
+pub(crate) use right::Right;
 pub(crate) use storage::{ENTRY_SET, GetRequest, StorageScope, is_clearing, required_key};
 pub(crate) use subscribe::{single_use, used_before};
 pub(crate) use timers::TimerSettings;

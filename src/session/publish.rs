@@ -30,10 +30,7 @@ impl<R> Session<R> {
 
         let (channel, grants, subscribed) = self.message_grants(&written, &event);
         if !grants.may_publish() {
-            return Err(ProtocolError::new(
-                Code::PublishPermissionDenied,
-                format!("no token in force grants \"publish\" of {event:?} on {written:?}"),
-            ));
+            return Err(publish_denied(&event, &written));
         }
         if let Some(due) = due {
             schedule::check_permission(due, grants.schedule_before)?;
@@ -84,6 +81,13 @@ impl<R> Session<R> {
         }
         grants
     }
+}
+
+pub(super) fn publish_denied(event: &str, channel: &str) -> ProtocolError {
+    ProtocolError::new(
+        Code::PublishPermissionDenied,
+        format!("no token in force grants \"publish\" of {event:?} on {channel:?}"),
+    )
 }
 
 /// The field `data` as it came, `null` where it is absent.

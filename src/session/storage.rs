@@ -65,7 +65,7 @@ impl<R> Session<R> {
         let scope = self.storage_scope(Some(&written))?;
         let grants = scope.grants_of(&key);
         if !grants.set {
-            return Err(denied("set", &key, &written));
+            return Err(set_denied(&key, &written));
         }
         if let Some(due) = due {
             schedule::check_permission(due, grants.schedule_before)?;
@@ -134,6 +134,10 @@ pub(crate) fn required_key<'a>(fields: &Fields<'a>) -> Result<Cow<'a, str>, Prot
 pub(crate) fn is_clearing(data: &str) -> bool {
     let inside = data.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     data == "null" || inside.is_some_and(|inside| inside.trim().is_empty())
+}
+
+pub(super) fn set_denied(key: &str, channel: &str) -> ProtocolError {
+    denied("set", key, channel)
 }
 
 fn denied(directive: &str, key: &str, channel: &str) -> ProtocolError {

@@ -26,7 +26,7 @@ use fanfare_storage::{Author, MessageId, Timestamp};
 use parking_lot::Mutex;
 use plan::{Plan, Step};
 use std::sync::{Arc, Weak};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// What those who add schedules share with the task that carries them out.
 #[derive(Debug)]
@@ -247,6 +247,19 @@ impl Core {
 
     /// Sends a schedule to storage.
     pub(crate) async fn enqueue_booking(&self, channel: &Arc<str>, booking: Booking) -> Pending {
-        self.enqueue_with(channel, |settle| (booking.settle(settle), booking.draft)).await
+        let permit = self.hub.reserve(booking.draft.size()).await;
+        self.place_booking(channel, booking, permit)
+    }
+
+    pub(crate) fn place_booking(
+        &self,
+        channel: &Arc<str>,
+        booking: Booking,
+        permit: OwnedSemaphorePermit,
+    ) -> Pending {
+        let (settle, pending) = Pending::waiting();
+        let settle = booking.settle(settle);
+        self.hub.publish(channel, booking.draft.outgoing(settle, permit));
+        pending
     }
 }

@@ -17,6 +17,7 @@ mod publishing;
 mod recovery;
 mod replaying;
 mod scheduling;
+mod taken_back;
 mod umd;
 
 use super::channel::Joined;
