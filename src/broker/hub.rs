@@ -12,7 +12,7 @@ use super::stats::Counters;
 use super::subscribers::{Registration, Snapshot};
 use crate::protocol::frame::Frame;
 use dashmap::DashMap;
-use fanfare_storage::{ErrorKind, MessageId, Storage, Timestamp};
+use fanfare_storage::{ErrorKind, MessageId, Outcome, Storage, Timestamp};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -299,12 +299,27 @@ impl Hub {
             let batch = Some((writes, held));
             let mut unsettled = Unsettled { hub: &self, channel: &channel, batch };
             let result = self.storage.commit(&channel.name, items, at).await;
+            let result = result.map(|outcomes| self.tell_of_expiries(&channel.name, outcomes));
             if let Err(error) = &result {
                 tracing::debug!(channel = &*channel.name, %error, "messages could not be stored");
             }
             role = unsettled.settle(result);
         }
         self.forget_if_unused(&channel);
+    }
+
+    /// Tells of values that had expired when others took their place, before anybody hears of
+    /// those. To all else there was nothing.
+    fn tell_of_expiries(&self, channel: &Arc<str>, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        let settle = |outcome| match outcome {
+            Outcome::ExpiredEntryReplaced(expired) => {
+                self.announcer.entry_expired(Arc::clone(channel), expired);
+                Outcome::EntryChanged(None)
+            }
+            outcome => outcome,
+        };
+        // In place, as the standard library does it where it can.
+        outcomes.into_iter().map(settle).collect()
     }
 
     fn with_channel<T>(
@@ -356,7 +371,7 @@ impl Unsettled<'_> {
     /// Settles the batch, and returns the role of storing, with which it goes on.
     fn settle(
         &mut self,
-        result: fanfare_storage::Result<Vec<fanfare_storage::Outcome>>,
+        result: fanfare_storage::Result<Vec<Outcome>>,
     ) -> Option<Holding<Storing>> {
         let (writes, role) = self.batch.take()?;
         if let Some(role) = self.channel.stored(writes, result) {

@@ -85,8 +85,8 @@ impl Broker {
     /// Those of messages, reactions and values come in their channel's order, once they are stored,
     /// where they are to be, and delivered. Those of one channel's members come in the order in
     /// which these changed, as do those of one connection and its subscriptions. Values expire
-    /// where no order is, and are told within a second or so; one that is set anew before that is told
-    /// as set where there was none.
+    /// where no order is, and are told within a second or so; where one is set anew before that, its
+    /// expiry is told first.
     ///
     /// What is told of addresses is what the host says ([`SourceIp`]).
     ///

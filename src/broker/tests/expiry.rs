@@ -2,16 +2,60 @@
 
 use super::*;
 use crate::auth::{Algorithm, SigningKey};
-use crate::broker::{Broker, EntryUpdate, EventKind, Trigger, sweep};
+use crate::broker::events::ChannelStorageEvent;
+use crate::broker::{Broker, EntryUpdate, EventKind, EventStream, Trigger, sweep};
 
-#[tokio::test]
-async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_that() {
+async fn broker() -> (Broker, Arc<ManualClock>, Arc<dyn Storage>) {
     let key = SigningKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_700_000_000)));
     let storage: Arc<dyn Storage> = Arc::new(FaultyStorage::default());
     let builder =
         Broker::builder().verifying_key(key.verifying_key()).storage(Arc::clone(&storage));
     let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
+    (broker, clock, storage)
+}
+
+async fn next_entry(events: &mut EventStream) -> ChannelStorageEvent {
+    let event = events.recv().await.unwrap().unwrap();
+    let EventKind::ChannelStorageUpdated(entry) = event.kind() else { panic!("{event:?}") };
+    entry.clone()
+}
+
+#[tokio::test]
+async fn section_12_a_value_that_is_set_before_it_was_swept_is_told_to_have_expired_first() {
+    let (broker, clock, storage) = broker().await;
+    let minute = Duration::from_secs(60);
+    let set = |key: &str, value: &str, told: bool| {
+        broker.set_entry(EntryUpdate::set_raw("c", key, value).emit_pub_sub_event(told))
+    };
+    let brief = |key: &str| {
+        let update = EntryUpdate::set_raw("c", key, "1").store_for(minute);
+        broker.set_entry(update.emit_pub_sub_event(true))
+    };
+    for key in ["same", "other", "silent"] {
+        brief(key).await.unwrap();
+    }
+    let mut events = broker.events();
+    clock.set_wall(Timestamp::from_unix_seconds(1_700_000_060));
+    for (key, value, told) in [("same", "1", true), ("other", "2", true), ("silent", "2", false)] {
+        assert!(set(key, value, told).await.unwrap().changed, "{key}");
+        let expired = next_entry(&mut events).await;
+        assert_eq!((&*expired.key, &expired.data, expired.expired), (key, &None, true));
+        assert_eq!(expired.data_previous.as_deref(), Some(&b"1"[..]));
+        if told {
+            let anew = next_entry(&mut events).await;
+            assert_eq!((&*anew.key, anew.data.as_deref()), (key, Some(value.as_bytes())));
+            assert_eq!((anew.data_previous, anew.expired), (None, false));
+        }
+    }
+    sweep(&broker.core).await;
+    drop((broker, storage));
+    assert_eq!(events.recv().await, None, "nothing is told twice");
+}
+
+#[tokio::test]
+async fn section_12_an_entry_s_expiry_is_told_where_its_last_write_asked_for_that() {
+    let (broker, clock, storage) = broker().await;
     let minute = Duration::from_secs(60);
     let set = |key: &str, told: bool| {
         let update = EntryUpdate::set_raw("c", key, "[1.0]").store_for(minute);

@@ -198,7 +198,8 @@ cases! { $
         sweeps_end_at_their_limit
         sweeps_remove_only_what_expired
         sweeps_announce_entries_that_ask_for_it
-        replaced_entries_are_not_announced
+        sweeps_do_not_announce_what_was_replaced
+        expired_entries_are_announced_to_who_replaces_them
     }
     reactions {
         reactions_come_in_the_order_of_their_ids

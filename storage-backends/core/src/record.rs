@@ -61,7 +61,9 @@ pub struct Entry {
     pub author: Option<Author>,
     /// When it goes; `None` keeps it forever.
     pub expires_at: Option<Timestamp>,
-    /// Whether [`Swept::entries`](crate::Swept::entries) is to name it when it expires.
+    /// Whether it is to be told when it has expired, once: by
+    /// [`Swept::entries`](crate::Swept::entries), or to whoever replaces it before, by
+    /// [`Outcome::ExpiredEntryReplaced`](crate::Outcome::ExpiredEntryReplaced).
     pub announce_expiry: bool,
     /// The broker's notes on the last write, opaque to storage.
     pub context: Bytes,

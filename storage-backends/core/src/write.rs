@@ -142,8 +142,9 @@ pub struct RemoveReaction {
 /// Where an unexpired value equal as JSON ([`json_eq`](crate::json_eq)) is there already, only
 /// `expires_at`, `announce_expiry` and `context` change, and the outcome is
 /// [`Outcome::Unchanged`]. Clearing what is not there is [`Outcome::Unchanged`] too. A value that
-/// has expired and not been swept is not there; the expiry of one that is then replaced is not
-/// announced.
+/// has expired and not been swept is not there. Where one is replaced whose expiry is to be announced,
+/// which no sweep does any more, the outcome is [`Outcome::ExpiredEntryReplaced`]; one that is
+/// cleared or refused stays for the sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetEntry {
     /// The key.
@@ -173,6 +174,9 @@ pub enum Outcome {
     ReactionRemoved(Reaction),
     /// The channel's value changed; this is what was there before, where it had not expired.
     EntryChanged(Option<Entry>),
+    /// The channel's value changed, and was set where there was none. This one was there, had
+    /// expired, not been swept, and is to be announced ([`Entry::announce_expiry`]).
+    ExpiredEntryReplaced(Entry),
     /// Nothing was there to change.
     Unchanged,
     /// The message repeats this one and was dropped.

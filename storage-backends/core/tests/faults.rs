@@ -24,6 +24,7 @@ enum Fault {
     ForgetsOnReopen,
     HidesGone,
     HidesMore,
+    HushesReplaced,
     IgnoresByteLimit,
     IgnoresClose,
     IgnoresKeyLimit,
@@ -131,6 +132,12 @@ impl Node {
     }
 }
 
+fn hush(outcome: &mut Outcome) {
+    if matches!(outcome, Outcome::ExpiredEntryReplaced(_)) {
+        *outcome = Outcome::EntryChanged(None);
+    }
+}
+
 #[derive(Debug)]
 struct NodeFeed(UnboundedReceiver<FedMessage>);
 
@@ -165,7 +172,10 @@ impl Storage for Node {
             }
             return Ok(outcomes);
         }
-        let outcomes = store.commit(name, items.clone(), now).await?;
+        let mut outcomes = store.commit(name, items.clone(), now).await?;
+        if self.has(Fault::HushesReplaced) {
+            outcomes.iter_mut().for_each(hush);
+        }
         self.feed_others(channel, &items, &outcomes);
         Ok(outcomes)
     }
@@ -362,6 +372,7 @@ fn every_fault_is_found_by_its_case() {
         ("marks_survive_reopening", Fault::ForgetsOnReopen),
         ("gone_tells_what_was_swept", Fault::HidesGone),
         ("pages_end_at_their_message_limit", Fault::HidesMore),
+        ("expired_entries_are_announced_to_who_replaces_them", Fault::HushesReplaced),
         ("pages_end_at_their_byte_limit", Fault::IgnoresByteLimit),
         ("reactions_count_for_the_byte_limit_of_pages", Fault::IgnoresByteLimit),
         ("one_message_comes_with_so_many_reactions", Fault::IgnoresByteLimit),
@@ -398,6 +409,7 @@ fn the_model_finds_faults() {
         Fault::ForgetsHighWater,
         Fault::HidesGone,
         Fault::HidesMore,
+        Fault::HushesReplaced,
         Fault::IgnoresByteLimit,
         Fault::IgnoresKeyLimit,
         Fault::IgnoresReactionLimits,

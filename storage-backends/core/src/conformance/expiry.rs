@@ -1,11 +1,11 @@
 //! Lifetimes, sweeps, and what is known of what is gone.
 
 use super::build::{
-    NOW, Subject, after, clear, entry_of, everything, forever, id, ids, kept, react, repeatable,
-    set, set_until, token, until,
+    NOW, Subject, after, author, clear, entry_of, everything, forever, id, ids, kept, react,
+    repeatable, set, set_until, token, until,
 };
 use crate::{
-    Item, MessageId, MessageQuery, Order, Outcome, Retention, Schedule, SetEntry, Timestamp,
+    Entry, Item, MessageId, MessageQuery, Order, Outcome, Retention, Schedule, SetEntry, Timestamp,
 };
 
 pub(super) async fn expired_messages_never_show(subject: Subject) {
@@ -220,7 +220,7 @@ pub(super) async fn sweeps_remove_only_what_expired(subject: Subject) {
 }
 
 pub(super) async fn sweeps_announce_entries_that_ask_for_it(subject: Subject) {
-    let announced = |key| SetEntry { announce_expiry: true, ..set_until(key, "[1]", 10) };
+    let announced = |key| announced(key, 10);
     subject.apply("room", [announced("a"), set_until("quiet", "1", 10), announced("b")]).await;
     subject.apply("other", [announced("a")]).await;
     subject.apply("room", [announced("kept"), announced("hushed")]).await;
@@ -238,14 +238,40 @@ pub(super) async fn sweeps_announce_entries_that_ask_for_it(subject: Subject) {
     assert_eq!(subject.sweep(after(10)).await.entries, [], "each is announced once");
 }
 
-pub(super) async fn replaced_entries_are_not_announced(subject: Subject) {
-    let announced =
-        |key, seconds| SetEntry { announce_expiry: true, ..set_until(key, "1", seconds) };
-    subject.apply("room", [announced("a", 10), announced("b", 10), announced("c", 10)]).await;
+pub(super) async fn sweeps_do_not_announce_what_was_replaced(subject: Subject) {
+    subject.apply("room", ["a", "b", "c"].map(|key| announced(key, 10))).await;
     subject.commit("room", [clear("a")], after(5)).await;
     subject.commit("room", [announced("b", 30)], after(15)).await;
     subject.commit("room", [clear("c")], after(15)).await;
     let keys: Vec<_> =
         subject.sweep(after(20)).await.entries.into_iter().map(|(_, entry)| entry.key).collect();
     assert_eq!(keys, ["c"], "a was cleared, b lives again, c had expired when it was cleared");
+}
+
+pub(super) async fn expired_entries_are_announced_to_who_replaces_them(subject: Subject) {
+    let quiet = SetEntry { announce_expiry: false, ..announced("quiet", 10) };
+    let noted =
+        SetEntry { author: Some(author("pam")), context: "note".into(), ..announced("a", 10) };
+    subject.apply("room", [noted.clone(), announced("b", 10), announced("full", 10), quiet]).await;
+    let now = after(10);
+    // Who replaces it need not ask for anything, and the value may be the same.
+    let writes = [set("a", "1"), set("a", "2"), announced("b", 20), set("quiet", "2")];
+    let outcomes = subject.commit("room", writes, now).await;
+    let between = Outcome::EntryChanged(Some(entry_of(&set("a", "1"))));
+    assert_eq!(outcomes[0], Outcome::ExpiredEntryReplaced(entry_of(&noted)));
+    assert_eq!(outcomes[1], between, "it is told once");
+    assert_eq!(outcomes[2], Outcome::ExpiredEntryReplaced(entry_of(&announced("b", 10))));
+    assert_eq!(outcomes[3], Outcome::EntryChanged(None), "this one did not ask for it");
+    let refused = SetEntry { max_keys: 1, ..set("full", "2") };
+    assert_eq!(subject.one("room", refused, now).await, Outcome::LimitReached);
+    let told = |swept: Vec<(String, Entry)>| swept.into_iter().map(|(_, it)| it.key);
+    let keys: Vec<_> = told(subject.sweep(now).await.entries).collect();
+    assert_eq!(keys, ["full"], "what was not replaced is left to the sweep");
+    assert_eq!(subject.one("room", set("full", "2"), now).await, Outcome::EntryChanged(None));
+    let keys: Vec<_> = told(subject.sweep(after(20)).await.entries).collect();
+    assert_eq!(keys, ["b"], "what replaced it expires too");
+}
+
+fn announced(key: &str, seconds: u64) -> SetEntry {
+    SetEntry { announce_expiry: true, ..set_until(key, "1", seconds) }
 }

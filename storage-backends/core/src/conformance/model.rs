@@ -208,8 +208,8 @@ impl Channel {
 
     fn set_entry(&mut self, set: SetEntry, now: Timestamp) -> Outcome {
         let place = self.entries.iter().position(|entry| entry.key == set.key);
-        let former = place.map(|place| self.entries[place].clone());
-        let former = former.filter(|entry| lives(entry, now));
+        let stored = place.map(|place| self.entries[place].clone());
+        let former = stored.clone().filter(|entry| lives(entry, now));
         let Some(value) = set.value else {
             self.entries.retain(|entry| entry.key != set.key || !lives(entry, now));
             return former.map_or(Outcome::Unchanged, |former| Outcome::EntryChanged(Some(former)));
@@ -226,7 +226,10 @@ impl Channel {
             announce_expiry: set.announce_expiry,
             context: set.context,
         };
-        let mut outcome = Outcome::EntryChanged(former.clone());
+        let mut outcome = match stored.filter(|entry| !lives(entry, now) && entry.announce_expiry) {
+            Some(expired) => Outcome::ExpiredEntryReplaced(expired),
+            None => Outcome::EntryChanged(former.clone()),
+        };
         if let Some(former) = former.filter(|former| json_eq(&former.value, &entry.value)) {
             outcome = Outcome::Unchanged;
             entry.value = former.value;

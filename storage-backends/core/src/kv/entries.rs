@@ -29,7 +29,11 @@ impl Channel<'_, '_> {
         };
         let entry = Entry { key, value, author, expires_at, announce_expiry, context };
         self.replace_entry(place, stored.as_ref(), Some(&entry));
-        Ok(if is_equal { Outcome::Unchanged } else { Outcome::EntryChanged(former) })
+        Ok(match stored.filter(|stored| former.is_none() && stored.announce_expiry) {
+            Some(expired) => Outcome::ExpiredEntryReplaced(expired),
+            None if is_equal => Outcome::Unchanged,
+            None => Outcome::EntryChanged(former),
+        })
     }
 
     /// Puts one entry in another's place; either may be none.

@@ -325,8 +325,10 @@ impl Batch<'_> {
 
     pub(super) fn set_entry(&mut self, set: SetEntry) -> Outcome {
         let SetEntry { key, value, author, expires_at, announce_expiry, context, max_keys } = set;
-        let former = self.channel.entries.get(key.as_str());
-        let former = former.filter(|entry| !is_expired(entry, self.now)).cloned();
+        let stored = self.channel.entries.get(key.as_str());
+        let expired = stored.filter(|entry| is_expired(entry, self.now) && entry.announce_expiry);
+        let (former, expired) =
+            (stored.filter(|entry| !is_expired(entry, self.now)).cloned(), expired.cloned());
         let Some(value) = value else {
             return self.clear_entry(former);
         };
@@ -341,7 +343,11 @@ impl Batch<'_> {
         let context = unpin(&context);
         let key = compact(key);
         self.put_entry(Entry { key, value, author, expires_at, announce_expiry, context });
-        if is_equal { Outcome::Unchanged } else { Outcome::EntryChanged(former) }
+        match expired {
+            Some(expired) => Outcome::ExpiredEntryReplaced(expired),
+            None if is_equal => Outcome::Unchanged,
+            None => Outcome::EntryChanged(former),
+        }
     }
 
     fn clear_entry(&mut self, former: Option<Entry>) -> Outcome {
