@@ -3,7 +3,8 @@
 //! Most embedded engines are ordered maps of bytes that block the calling thread. Such an engine
 //! becomes a storage by an implementation of [`Engine`], which is three methods, and a newtype
 //! around [`KvStorage`], which has the rest: the layout of the records, the rules of every write,
-//! one writer thread with group commit, and threads for reading.
+//! one writer thread with group commit, and threads for reading. An engine that most often answers
+//! from memory says so with [`Engine::view_now`], and is read without the way to a thread and back.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -75,6 +76,7 @@
 //! ```
 
 mod channel;
+mod direct;
 mod entries;
 mod group;
 mod keys;
@@ -116,6 +118,15 @@ pub trait Engine: Send + Sync + 'static {
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt).
     fn view(&self) -> Result<Box<dyn View + '_>>;
 
+    /// A view, where one can be had without waiting for more than a moment: not for a disk, and
+    /// for no lock that others hold while they wait for one. `None` otherwise and by default; then
+    /// the caller is given a [`view`](Self::view) on a thread of its own. An engine that most often
+    /// answers from memory should give one, so that [`KvOptions::direct_reads`] spare the way to a
+    /// thread and back.
+    fn view_now(&self) -> Option<Result<Box<dyn View + '_>>> {
+        None
+    }
+
     /// Makes all changes or, on an error, none. Afterwards they have the durability that the
     /// storage advertises and are in every new view.
     ///
@@ -154,6 +165,13 @@ pub trait View {
     ///
     /// Those of [`Engine::view`], and that of `visit`.
     fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<()>;
+
+    /// Whether a call of the above may have waited for a disk; true by default. An engine that
+    /// knows of those that were answered from memory keeps them from being taken for slow ones when
+    /// the system was busy otherwise; see [`KvOptions::direct_reads`].
+    fn may_have_waited(&self) -> bool {
+        true
+    }
 }
 
 /// The first key of a range, with its value.

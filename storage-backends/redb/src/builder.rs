@@ -30,6 +30,7 @@ const LAZY_SYNC: Duration = Duration::from_secs(1);
 pub struct RedbBuilder {
     durability: Durability,
     cache_bytes: usize,
+    direct_reads: Option<usize>,
     quick_repair: bool,
     check_integrity: bool,
 }
@@ -39,6 +40,7 @@ impl Default for RedbBuilder {
         Self {
             durability: Durability::Synced,
             cache_bytes: 128 * 1024 * 1024,
+            direct_reads: None,
             quick_repair: false,
             check_integrity: false,
         }
@@ -56,6 +58,14 @@ impl RedbBuilder {
     /// How much memory the engine uses to cache pages, in bytes; 128 MiB by default.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// How many reads at a time may be done on the threads of those who ask, at most, while the
+    /// engine answers at once; see [`KvOptions::direct_reads`] for the default. 0 keeps a disk that
+    /// hangs from stopping a runtime of a single thread.
+    pub fn direct_reads(mut self, most: usize) -> Self {
+        self.direct_reads = Some(most);
         self
     }
 
@@ -100,6 +110,9 @@ impl RedbBuilder {
         let syncs = Arc::new(AtomicBool::new(durability != Durability::Written));
         let mut options = KvOptions::new(durability);
         options.name = "fanfare-redb".to_owned();
+        if let Some(most) = self.direct_reads {
+            options.direct_reads = most;
+        }
         if durability == Durability::Lazy {
             options.limits.settle_after = Some(LAZY_SYNC);
         }

@@ -1,4 +1,5 @@
 use crate::error::from_redb;
+use crate::file;
 use bytes::Bytes;
 use fanfare_storage::kv::{Changes, Engine, KeyRange, View, Visit};
 use fanfare_storage::{Durability, Error, ErrorKind, Order, Result};
@@ -58,6 +59,22 @@ impl RedbEngine {
             }
         }
         Ok(Held { engine: self, database: self.database.read() })
+    }
+
+    /// Holds the database where it need not be opened again, which takes time.
+    fn try_hold(&self) -> Option<Held<'_>> {
+        if self.is_broken.load(Ordering::Acquire) {
+            return None;
+        }
+        let database = self.database.try_read()?;
+        Some(Held { engine: self, database })
+    }
+
+    fn view_of<'a>(&'a self, held: Held<'a>) -> Result<Box<dyn View + 'a>> {
+        let reads_before = file::reads_of_this_thread();
+        let reading = held.database()?.begin_read().map_err(|error| self.note(error))?;
+        let table = reading.open_table(TABLE).map_err(|error| self.note(error))?;
+        Ok(Box::new(RedbView { table, held, reads_before }))
     }
 
     fn begin_write(
@@ -137,10 +154,11 @@ impl Drop for Held<'_> {
 
 impl Engine for RedbEngine {
     fn view(&self) -> Result<Box<dyn View + '_>> {
-        let held = self.hold()?;
-        let reading = held.database()?.begin_read().map_err(|error| self.note(error))?;
-        let table = reading.open_table(TABLE).map_err(|error| self.note(error))?;
-        Ok(Box::new(RedbView { table, held }))
+        self.view_of(self.hold()?)
+    }
+
+    fn view_now(&self) -> Option<Result<Box<dyn View + '_>>> {
+        self.try_hold().map(|held| self.view_of(held))
     }
 
     fn apply(&self, changes: &Changes) -> Result<()> {
@@ -179,6 +197,8 @@ impl Engine for RedbEngine {
 struct RedbView<'a> {
     table: ReadOnlyTable<&'static [u8], &'static [u8]>,
     held: Held<'a>,
+    /// How often this thread had read from files when it began.
+    reads_before: u64,
 }
 
 impl View for RedbView<'_> {
@@ -203,5 +223,59 @@ impl View for RedbView<'_> {
             }
         }
         Ok(())
+    }
+
+    fn may_have_waited(&self) -> bool {
+        file::reads_of_this_thread() != self.reads_before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn open(path: &Path, cache_bytes: usize) -> RedbEngine {
+        let syncs = Arc::new(AtomicBool::new(true));
+        let open: OpenDatabase = {
+            let (path, syncs) = (path.to_owned(), syncs.clone());
+            Box::new(move || {
+                let file = file::StoreFile::open(&path, syncs.clone()).unwrap();
+                let mut builder = Database::builder();
+                builder.set_cache_size(cache_bytes);
+                builder.create_with_backend(file).map_err(from_redb)
+            })
+        };
+        RedbEngine::open(open, Durability::Written, syncs, false).unwrap()
+    }
+
+    #[test]
+    fn a_view_tells_whether_it_read_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        for (cache_bytes, asks_its_disk) in [(0, true), (1 << 20, false)] {
+            let engine = open(&path, cache_bytes);
+            let read = || {
+                let view = engine.view_now().unwrap().unwrap();
+                assert!(view.get(b"key").unwrap().is_none());
+                view.may_have_waited()
+            };
+            read();
+            assert_eq!(read(), asks_its_disk, "{cache_bytes} bytes of cache");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_database_that_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(&dir.path().join("store"), 1 << 20);
+        {
+            let _opening = engine.database.write();
+            assert!(engine.view_now().is_none());
+        }
+        engine.is_broken.store(true, Ordering::Release);
+        assert!(engine.view_now().is_none());
+        drop(engine.view().unwrap());
+        assert!(engine.view_now().is_some());
     }
 }

@@ -1,5 +1,6 @@
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Bound;
@@ -26,6 +27,15 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()?;
     }
     Ok(())
+}
+
+thread_local! {
+    static READS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has read from a store's file.
+pub(crate) fn reads_of_this_thread() -> u64 {
+    READS.get()
 }
 
 /// A file that is synced or not.
@@ -57,7 +67,9 @@ impl StorageBackend for StoreFile {
         self.file.len()
     }
 
+    /// redb reads what it has not in its cache.
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        READS.set(READS.get().wrapping_add(1));
         self.file.read(offset, out)
     }
 

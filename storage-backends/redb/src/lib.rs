@@ -52,8 +52,9 @@ use std::path::Path;
 /// A [`Storage`](fanfare_storage::Storage) in a directory of its own. One process may have it
 /// open, once.
 ///
-/// All commits that wait share one transaction and one sync, on a thread that writes; other
-/// threads read. Close it before the end, or drop it: without closing, the file is released a
+/// All commits that wait share one transaction and one sync, on a thread that writes. Reads are
+/// done where the caller is while the engine's cache has what they need, and else on threads of
+/// their own ([`RedbBuilder::direct_reads`]). Close it before the end, or drop it: without closing, the file is released a
 /// moment after the drop.
 #[derive(Debug)]
 pub struct RedbStorage {

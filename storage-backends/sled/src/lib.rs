@@ -102,11 +102,12 @@ impl KvBacked for SledStorage {
 pub struct SledBuilder {
     durability: Durability,
     cache_bytes: u64,
+    direct_reads: Option<usize>,
 }
 
 impl Default for SledBuilder {
     fn default() -> Self {
-        Self { durability: Durability::Written, cache_bytes: 128 * 1024 * 1024 }
+        Self { durability: Durability::Written, cache_bytes: 128 * 1024 * 1024, direct_reads: None }
     }
 }
 
@@ -121,6 +122,14 @@ impl SledBuilder {
     /// How much memory the engine uses to cache pages, in bytes; 128 MiB by default.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
+        self
+    }
+
+    /// How many reads at a time may be done on the threads of those who ask, at most, while the
+    /// engine answers at once; see [`KvOptions::direct_reads`] for the default. 0 keeps a disk that
+    /// hangs from stopping a runtime of a single thread.
+    pub fn direct_reads(mut self, most: usize) -> Self {
+        self.direct_reads = Some(most);
         self
     }
 
@@ -155,6 +164,9 @@ impl SledBuilder {
         let durability = self.durability.min(Durability::Written).max(Durability::Lazy);
         let mut options = KvOptions::new(durability);
         options.name = "fanfare-sled".to_owned();
+        if let Some(most) = self.direct_reads {
+            options.direct_reads = most;
+        }
         if durability == Durability::Lazy {
             options.limits.settle_after = Some(LAZY_FLUSH);
         }

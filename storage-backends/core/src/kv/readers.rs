@@ -64,15 +64,31 @@ impl<E: ?Sized + Send + Sync + 'static> ReaderPool<E> {
         operation: &'static str,
         read: impl FnOnce(&E) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let closed = || Error::new(ErrorKind::Closed, operation, "the store is closed");
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        let permit = self.enter(operation).await?;
+        self.run_entered(permit, operation, read).await
+    }
+
+    /// Waits until one more may read; [`close`](Self::close) waits until the permit is dropped.
+    pub(super) async fn enter(&self, operation: &'static str) -> Result<OwnedSemaphorePermit> {
+        self.permits.clone().acquire_owned().await.map_err(|_| closed(operation))
+    }
+
+    pub(super) async fn run_entered<T: Send + 'static>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        operation: &'static str,
+        read: impl FnOnce(&E) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let job: Job<E> = Box::new(move |engine| {
             let result = catch_unwind(AssertUnwindSafe(|| read(engine)));
             let _ = answer.send(result.unwrap_or_else(|_| Err(panicked())));
         });
         self.queue.push((job, permit));
-        answered.await.map_err(|_| closed())?.map_err(|error| error.in_operation(operation))
+        answered
+            .await
+            .map_err(|_| closed(operation))?
+            .map_err(|error| error.in_operation(operation))
     }
 
     /// Finishes the reads that callers wait for, and ends the threads. Later reads fail.
@@ -89,6 +105,10 @@ impl<E: ?Sized + Send + Sync + 'static> ReaderPool<E> {
             ends.pop();
         }
     }
+}
+
+fn closed(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Closed, operation, "the store is closed")
 }
 
 fn work<E: ?Sized>(queue: &Queue<(Job<E>, OwnedSemaphorePermit)>, engine: &E) {

@@ -1,3 +1,4 @@
+use super::direct::DirectReads;
 use super::group::{GroupCommit, GroupLimits, GroupWriter, panicked};
 use super::readers::ReaderPool;
 use super::txn::Txn;
@@ -14,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 /// How a [`KvStorage`] runs.
 #[derive(Clone, Debug)]
@@ -25,6 +27,11 @@ pub struct KvOptions {
     pub name: String,
     /// How many threads read; as many as the machine has processors, from 2 to 8, by default.
     pub reader_threads: usize,
+    /// How many reads at a time may be done on the threads of those who ask, at most, while the
+    /// engine answers at once ([`Engine::view_now`]). One less than the machine has processors
+    /// by default, so that a disk that hangs leaves one thread to a runtime that has as many; 0
+    /// where callers must never wait, as on a runtime of a single thread.
+    pub direct_reads: usize,
     /// How much is written at a time. [`GroupLimits::settle_after`] says how often
     /// [`Engine::sync`] is called.
     pub limits: GroupLimits,
@@ -39,6 +46,7 @@ impl KvOptions {
             durability,
             name: "fanfare-storage".to_owned(),
             reader_threads: processors.clamp(2, 8),
+            direct_reads: available_parallelism().map_or(0, |processors| processors.get() - 1),
             limits: GroupLimits::default(),
         }
     }
@@ -49,6 +57,7 @@ pub struct KvStorage {
     capabilities: Capabilities,
     writer: GroupWriter<EngineWriter>,
     readers: ReaderPool<dyn Engine>,
+    direct: DirectReads,
     is_closed: AtomicBool,
 }
 
@@ -125,11 +134,12 @@ impl KvStorage {
     pub fn open(engine: impl Engine, options: KvOptions) -> Result<Self> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         open::check_format(&*engine).map_err(|error| error.in_operation("open"))?;
-        let KvOptions { durability, name, reader_threads, limits } = options;
+        let KvOptions { durability, name, reader_threads, direct_reads, limits } = options;
         let readers = ReaderPool::start(&format!("{name}-read"), reader_threads, &engine)?;
+        let direct = DirectReads::new(&engine, direct_reads);
         let writer = GroupWriter::start(&format!("{name}-write"), EngineWriter { engine }, limits)?;
         let capabilities = Capabilities { durability, shared: false };
-        Ok(Self { capabilities, writer, readers, is_closed: AtomicBool::new(false) })
+        Ok(Self { capabilities, writer, readers, direct, is_closed: AtomicBool::new(false) })
     }
 
     fn ready(&self, operation: &'static str) -> Result<()> {
@@ -162,7 +172,21 @@ impl KvStorage {
         read: impl FnOnce(&dyn View) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.ready(operation)?;
-        self.readers.run(operation, |engine| read(&*engine.view()?)).await
+        // Also in place: so that closing waits for it, and the caller's task lets others have a
+        // turn after some.
+        let permit = self.readers.enter(operation).await?;
+        match self.direct.try_run(read) {
+            Ok(result) => result.map_err(|error| error.in_operation(operation)),
+            Err(read) => {
+                let pace = self.direct.pace();
+                let read = move |engine: &dyn Engine| {
+                    // An engine may give no view while it applies changes; that says nothing of reads.
+                    let view = engine.view()?;
+                    pace.run(Instant::now(), &*view, read)
+                };
+                self.readers.run_entered(permit, operation, read).await
+            }
+        }
     }
 
     async fn shut(&self) -> Result<()> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fanfare_storage::kv::{Changes, Engine, KeyRange, View, Visit};
 use fanfare_storage::{Error, ErrorKind, Order, Result};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock, RwLockReadGuard};
 
 pub(crate) type Data = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -18,11 +18,17 @@ pub(crate) enum Mood {
     Fails,
     Panics,
     PanicsWhenRead,
+    /// Scans wait until the mood changes.
+    WaitsWhenRead,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) data: RwLock<Data>,
+    /// Whether it gives views at once.
+    pub(crate) is_quick: AtomicBool,
+    /// Views given at once.
+    pub(crate) views_now: AtomicUsize,
     mood: Mutex<Mood>,
     changed: Condvar,
     pub(crate) applied: AtomicUsize,
@@ -46,6 +52,12 @@ impl Shared {
     fn mood(&self) -> Mood {
         *self.mood.lock().unwrap()
     }
+
+    /// The mood, once it is no longer this one.
+    fn wait_while(&self, waits: Mood) -> Mood {
+        let mood = self.mood.lock().unwrap();
+        *self.changed.wait_while(mood, |mood| *mood == waits).unwrap()
+    }
 }
 
 #[derive(Debug)]
@@ -59,14 +71,19 @@ impl Engine for MapEngine {
         Ok(Box::new(MapView(self.0.data.read().unwrap(), &self.0)))
     }
 
+    fn view_now(&self) -> Option<Result<Box<dyn View + '_>>> {
+        if !self.0.is_quick.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.0.views_now.fetch_add(1, Ordering::SeqCst);
+        Some(self.view())
+    }
+
     fn apply(&self, changes: &Changes) -> Result<()> {
         self.0.begun.fetch_add(1, Ordering::SeqCst);
-        let mood = self.0.mood.lock().unwrap();
-        let mood = self.0.changed.wait_while(mood, |mood| *mood == Mood::Waits).unwrap();
-        let mood_now = *mood;
-        drop(mood);
-        assert_ne!(mood_now, Mood::Panics, "as the test wants");
-        if mood_now == Mood::Fails {
+        let mood = self.0.wait_while(Mood::Waits);
+        assert_ne!(mood, Mood::Panics, "as the test wants");
+        if mood == Mood::Fails {
             return Err(Error::new(ErrorKind::Unavailable, "engine", "as the test wants"));
         }
         self.0.applied.fetch_add(1, Ordering::SeqCst);
@@ -94,6 +111,7 @@ impl View for MapView<'_> {
 
     fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<()> {
         self.1.scans.fetch_add(1, Ordering::SeqCst);
+        self.1.wait_while(Mood::WaitsWhenRead);
         if range.start >= range.end {
             return Ok(());
         }

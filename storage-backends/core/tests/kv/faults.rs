@@ -18,6 +18,7 @@ fn open(limits: GroupLimits) -> (Arc<KvStorage>, Arc<Shared>) {
     let shared = Arc::<Shared>::default();
     let mut options = KvOptions::new(Durability::Written);
     options.limits = limits;
+    options.direct_reads = 1;
     let storage = KvStorage::open(MapEngine(shared.clone()), options).unwrap();
     (Arc::new(storage), shared)
 }
@@ -91,7 +92,8 @@ async fn a_failed_group_fails_for_all_and_leaves_nothing() {
 async fn a_panic_while_reading_hangs_nobody() {
     let (storage, shared) = open(GroupLimits::default());
     shared.set(Mood::PanicsWhenRead);
-    for _ in 0..20 {
+    for round in 0..20 {
+        shared.is_quick.store(round % 2 == 0, Ordering::SeqCst);
         let error = count(&storage, "room").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         let error = commit(&storage, 0, 10).await.unwrap().unwrap_err();
@@ -101,6 +103,31 @@ async fn a_panic_while_reading_hangs_nobody() {
     shared.set(Mood::Works);
     assert_eq!(count(&storage, "room").await.unwrap(), 0);
     storage.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_waits_for_a_read_in_place_and_others_are_elsewhere() {
+    let (storage, shared) = open(GroupLimits::default());
+    commit(&storage, 0, 10).await.unwrap().unwrap();
+    shared.is_quick.store(true, Ordering::SeqCst);
+    shared.set(Mood::WaitsWhenRead);
+    let scans = shared.scans.load(Ordering::SeqCst);
+    let read =
+        |storage: Arc<KvStorage>| tokio::spawn(async move { count(&storage, "room.0").await });
+    let reads = [read(storage.clone()), read(storage.clone())];
+    while shared.scans.load(Ordering::SeqCst) < scans + 2 {
+        std::thread::yield_now();
+    }
+    assert_eq!(shared.views_now.load(Ordering::SeqCst), 1, "one holds up its caller's thread");
+    let mut close = storage.close();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(close.as_mut().poll(&mut context).is_pending());
+    shared.set(Mood::Works);
+    close.await.unwrap();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap(), 1);
+    }
+    assert_eq!(count(&storage, "room.0").await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 /// Overwrites every record under a key that contains the text.
