@@ -409,7 +409,6 @@ fn the_model_finds_faults() {
         Fault::ForgetsHighWater,
         Fault::HidesGone,
         Fault::HidesMore,
-        Fault::HushesReplaced,
         Fault::IgnoresByteLimit,
         Fault::IgnoresKeyLimit,
         Fault::IgnoresReactionLimits,
