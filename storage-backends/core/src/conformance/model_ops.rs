@@ -144,7 +144,7 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
     let items = prop::collection::vec((writes(), prop::option::weighted(0.1, 0..4usize)), 0..6);
     let op = prop_oneof![
         8 => (0..3usize, items).prop_map(|(channel, writes)| Op::Commit { channel, writes }),
-        4 => (0..3usize, 0..12usize, 0..12usize, any::<bool>(), 0..8usize, 0..400usize, any::<bool>()).prop_map(
+        4 => (0..3usize, 0..12usize, 0..12usize, any::<bool>(), 0..8usize, 0..150usize, any::<bool>()).prop_map(
             |(channel, from, to, down, messages, bytes, all)| {
                 Op::Page { channel, from, to, down, messages, bytes, all }
             }
