@@ -126,7 +126,7 @@ impl<R> Session<R> {
 }
 
 fn farewell<R>(channel: Arc<str>, subscription: Subscription<R>) -> Action<'static, R> {
-    let Subscription { alias, meta, active, .. } = subscription;
+    let Subscription { alias, own_meta: meta, active, .. } = subscription;
     match active {
         Some(active) => {
             let farewell = Event::Unsubscribed { channel, alias, meta };

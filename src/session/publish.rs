@@ -39,7 +39,7 @@ impl<R> Session<R> {
             return Err(not_subscribed(&written));
         }
         let meta = match self.subscriptions.active(&channel) {
-            Some((_, subscription)) => subscription.meta.clone(),
+            Some((_, subscription)) => self.subscriptions.meta(subscription),
             None => self.meta.clone(),
         };
         Ok(WriteRequest {

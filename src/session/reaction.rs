@@ -112,7 +112,10 @@ impl<R> Session<R> {
         let reacting = Reacting::parse(&reaction_data(fields)?)?;
         let (channel, grants, _) = self.message_grants(written, REACTION);
         let subscription = self.subscriptions.active(&channel);
-        let meta = subscription.map_or(&self.meta, |(_, subscription)| &subscription.meta).clone();
+        let meta = match subscription {
+            Some((_, subscription)) => self.subscriptions.meta(subscription),
+            None => self.meta.clone(),
+        };
         let Some(uid) = meta.uid.clone().filter(|uid| !uid.is_empty()) else {
             let message = "reacting needs a token with a uid";
             return Err(ProtocolError::new(Code::ReactPermissionDenied, message));

@@ -71,7 +71,7 @@ impl<R> Session<R> {
             schedule::check_permission(due, grants.schedule_before)?;
         }
         let meta = match self.subscriptions.active(&scope.channel) {
-            Some((_, subscription)) => subscription.meta.clone(),
+            Some((_, subscription)) => self.subscriptions.meta(subscription),
             None => self.meta.clone(),
         };
         Ok(WriteRequest {

@@ -260,7 +260,8 @@ impl<R> Session<R> {
         let channel = self.resolve(written, None).into_owned();
         let removed = self.subscriptions.active(&channel).is_some();
         let removed = removed.then(|| self.subscriptions.remove(&channel)).flatten();
-        let Some((channel, Subscription { alias, meta, active: Some(active), .. })) = removed
+        let Some((channel, Subscription { alias, own_meta: meta, active: Some(active), .. })) =
+            removed
         else {
             return Err(not_subscribed(written));
         };
@@ -387,7 +388,8 @@ impl<R> Session<R> {
             alias,
             alias_is_own,
             number: 0,
-            meta,
+            own_meta: meta,
+            meta_since: 0,
             grants,
             is_stale: false,
             active: None,

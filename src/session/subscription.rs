@@ -20,7 +20,13 @@ pub(super) struct Subscription<R> {
     ///
     /// [`Subscriptions::insert`]: super::subscriptions::Subscriptions::insert
     pub(super) number: u32,
-    pub(super) meta: Meta,
+    /// The user when it was made, or when its metadata were last changed alone; see
+    /// [`Subscriptions::meta`].
+    ///
+    /// [`Subscriptions::meta`]: super::subscriptions::Subscriptions::meta
+    pub(super) own_meta: Meta,
+    /// When that was, as [`number`](Self::number) counts.
+    pub(super) meta_since: u32,
     pub(super) grants: GrantCache,
     /// Whether the connection's permissions changed before it was active.
     pub(super) is_stale: bool,

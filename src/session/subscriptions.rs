@@ -5,8 +5,12 @@ use super::index::Index;
 use super::subscription::Subscription;
 use crate::auth::{Digest, Grants, MessageGrants, Permissions};
 use crate::protocol::event::Meta;
-use std::collections::HashMap;
+use crate::protocol::names;
+use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::AtomicUsize;
 
 /// How many subscriptions are walked through where one is looked for by something else than its
 /// channel. Beyond that there is an index, which few connections need and pay for.
@@ -23,16 +27,40 @@ pub(super) struct Subscriptions<R> {
     /// In boxes, since even the smallest map has room for four.
     by_channel: HashMap<Arc<str>, Box<Subscription<R>>>,
     index: Option<Box<Index>>,
-    /// How many were ever made.
+    /// The presence channels among them.
+    presence: BTreeSet<Arc<str>>,
+    /// Metadata that all have, but for those that were changed since: so a change of all costs no
+    /// walk.
+    of_all: Option<Box<MetadataOfAll>>,
+    /// How many were ever made, and how often metadata were changed.
     made: u32,
     /// Bytes of permissions that were remembered since all were forgotten, also of those that were
     /// replaced or have ended since: at least as many as are.
     remembered: u32,
+    /// How many were looked at on walks through all.
+    #[cfg(test)]
+    walked: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct MetadataOfAll {
+    umd: Option<Bytes>,
+    /// Greater than [`Subscription::meta_since`] of those that have them.
+    since: u32,
 }
 
 impl<R> Default for Subscriptions<R> {
     fn default() -> Self {
-        Self { by_channel: HashMap::new(), index: None, made: 0, remembered: 0 }
+        Self {
+            by_channel: HashMap::new(),
+            index: None,
+            presence: BTreeSet::new(),
+            of_all: None,
+            made: 0,
+            remembered: 0,
+            #[cfg(test)]
+            walked: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -56,17 +84,22 @@ impl<R> Subscriptions<R> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription<R>)> {
+        self.note_walk();
         self.by_channel.iter().map(|(channel, subscription)| (channel, &**subscription))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Subscription<R>)> {
+        self.note_walk();
         self.by_channel.iter_mut().map(|(channel, subscription)| (channel, &mut **subscription))
     }
 
     pub(super) fn insert(&mut self, channel: Arc<str>, mut subscription: Subscription<R>) {
         self.remove(&channel);
         self.made = self.made.wrapping_add(1);
-        subscription.number = self.made;
+        (subscription.number, subscription.meta_since) = (self.made, self.made);
+        if names::is_presence(&channel) {
+            self.presence.insert(Arc::clone(&channel));
+        }
         if let Some(index) = &mut self.index {
             index.insert(&channel, &subscription);
         }
@@ -77,7 +110,11 @@ impl<R> Subscriptions<R> {
     }
 
     pub(super) fn remove(&mut self, channel: &str) -> Option<(Arc<str>, Subscription<R>)> {
-        let (channel, removed) = self.by_channel.remove_entry(channel)?;
+        let (channel, mut removed) = self.by_channel.remove_entry(channel)?;
+        removed.own_meta = self.meta(&removed);
+        if names::is_presence(&channel) {
+            self.presence.remove(&channel);
+        }
         // Well below where it was made, so that it is not made again and again.
         if self.len() < WALKED / 2 {
             self.index = None;
@@ -87,15 +124,45 @@ impl<R> Subscriptions<R> {
         Some((channel, *removed))
     }
 
+    /// Takes all, with whose they were.
     pub(super) fn drain(&mut self) -> Vec<(R, Meta)> {
-        self.index = None;
-        self.by_channel
-            .drain()
-            .filter_map(|(_, subscription)| {
-                let Subscription { active, meta, .. } = *subscription;
-                active.map(|active| (active.registration, meta))
-            })
-            .collect()
+        let all = std::mem::take(&mut self.by_channel);
+        let ended = all.into_values().filter_map(|subscription| {
+            let meta = self.meta(&subscription);
+            subscription.active.map(|active| (active.registration, meta))
+        });
+        let ended = ended.collect();
+        *self = Self::default();
+        ended
+    }
+
+    /// Whom others see as a subscription's user.
+    pub(super) fn meta(&self, of: &Subscription<R>) -> Meta {
+        match &self.of_all {
+            Some(all) if all.since > of.meta_since => {
+                Meta { uid: of.own_meta.uid.clone(), umd: all.umd.clone() }
+            }
+            _ => of.own_meta.clone(),
+        }
+    }
+
+    /// Changes the metadata of one, active or not, or of all.
+    pub(super) fn set_umd(&mut self, channel: Option<&str>, umd: &Option<Bytes>) {
+        self.made = self.made.wrapping_add(1);
+        let since = self.made;
+        let Some(channel) = channel else {
+            self.of_all = Some(Box::new(MetadataOfAll { umd: umd.clone(), since }));
+            return;
+        };
+        if let Some(found) = self.get_mut(channel) {
+            found.own_meta.umd.clone_from(umd);
+            found.meta_since = since;
+        }
+    }
+
+    /// Those on presence channels that are active.
+    pub(super) fn on_presence(&self) -> impl Iterator<Item = (&Arc<str>, &Subscription<R>)> {
+        self.presence.iter().filter_map(|channel| self.active(channel))
     }
 
     /// What may be done with an event on a channel, by the connection's permissions and those of its
@@ -189,6 +256,17 @@ impl<R> Subscriptions<R> {
         let mut index = Index::default();
         all.iter().for_each(|(channel, subscription)| index.insert(channel, subscription));
         index
+    }
+
+    fn note_walk(&self) {
+        #[cfg(test)]
+        self.walked.fetch_add(self.len(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// How many were looked at on walks through all since this was last asked.
+    #[cfg(test)]
+    pub(super) fn walked(&self) -> usize {
+        self.walked.swap(0, std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Bytes of permissions that are remembered.

@@ -5,6 +5,7 @@ use super::subscription::Subscription;
 use super::{Now, Session, required_channel};
 use crate::auth::{Decision, Grants, Scope, Token};
 use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::event::Meta;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use bytes::Bytes;
@@ -82,16 +83,19 @@ impl<R> Session<R> {
     where
         R: Clone,
     {
-        let reached = self
-            .subscriptions
-            .iter()
-            .filter(|(channel, _)| names::is_presence(channel) && change.reaches(channel));
-        reached.filter_map(|(channel, subscription)| Shown::new(channel, subscription)).collect()
+        match &change.of {
+            Target::Subscription(channel) => self.shown_on(channel).into_iter().collect(),
+            Target::Connection => Vec::new(),
+            Target::Everything => {
+                let all = self.subscriptions.on_presence();
+                all.filter_map(|(channel, found)| self.show(channel, found)).collect()
+            }
+        }
     }
 
     /// A subscription's metadata.
     pub(crate) fn umd_of(&self, channel: &str) -> Option<Option<Bytes>> {
-        self.subscriptions.active(channel).map(|(_, subscription)| subscription.meta.umd.clone())
+        self.subscriptions.active(channel).map(|(_, found)| self.subscriptions.meta(found).umd)
     }
 
     /// What the members of a presence channel are to be shown of a subscription.
@@ -102,7 +106,16 @@ impl<R> Session<R> {
         self.subscriptions
             .active(channel)
             .filter(|(channel, _)| names::is_presence(channel))
-            .and_then(|(channel, subscription)| Shown::new(channel, subscription))
+            .and_then(|(channel, subscription)| self.show(channel, subscription))
+    }
+
+    fn show(&self, channel: &Arc<str>, subscription: &Subscription<R>) -> Option<Shown<R>>
+    where
+        R: Clone,
+    {
+        let Meta { uid, umd } = self.subscriptions.meta(subscription);
+        let registration = subscription.active.as_ref()?.registration.clone();
+        Some(Shown { channel: Arc::clone(channel), uid: uid?, umd, registration })
     }
 
     /// Makes a change, and tells whether the connection's own metadata are others now. Whatever is
@@ -118,10 +131,12 @@ impl<R> Session<R> {
         {
             granted.meta.umd.clone_from(&change.umd);
         }
-        for (channel, subscription) in self.subscriptions.iter_mut() {
-            if change.reaches(channel) {
-                subscription.meta.umd.clone_from(&change.umd);
+        match &change.of {
+            Target::Subscription(channel) => {
+                self.subscriptions.set_umd(Some(channel), &change.umd);
             }
+            Target::Connection => {}
+            Target::Everything => self.subscriptions.set_umd(None, &change.umd),
         }
         is_new
     }
@@ -165,17 +180,6 @@ impl<R> Session<R> {
         }
         let (channel, _) = subscription.ok_or_else(|| not_subscribed(written))?;
         Ok(Target::Subscription(Arc::clone(channel)))
-    }
-}
-
-impl<R: Clone> Shown<R> {
-    fn new(channel: &Arc<str>, subscription: &Subscription<R>) -> Option<Self> {
-        Some(Self {
-            channel: Arc::clone(channel),
-            uid: subscription.meta.uid.clone()?,
-            umd: subscription.meta.umd.clone(),
-            registration: subscription.active.as_ref()?.registration.clone(),
-        })
     }
 }
 

@@ -5,12 +5,12 @@ use crate::auth::{Algorithm, SigningKey};
 use crate::broker::events::ChannelStorageEvent;
 use crate::broker::{Broker, EntryUpdate, EventKind, EventStream, Trigger, sweep};
 
-async fn broker() -> (Broker, Arc<ManualClock>, Arc<dyn Storage>) {
+async fn broker() -> (Broker, Arc<ManualClock>, Arc<FaultyStorage>) {
     let key = SigningKey::hmac(Algorithm::HS256, &[1; 32]).unwrap();
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_700_000_000)));
-    let storage: Arc<dyn Storage> = Arc::new(FaultyStorage::default());
-    let builder =
-        Broker::builder().verifying_key(key.verifying_key()).storage(Arc::clone(&storage));
+    let storage = Arc::new(FaultyStorage::default());
+    let shared: Arc<dyn Storage> = Arc::<FaultyStorage>::clone(&storage);
+    let builder = Broker::builder().verifying_key(key.verifying_key()).storage(shared);
     let broker = builder.build_with(Arc::<ManualClock>::clone(&clock)).await.unwrap();
     (broker, clock, storage)
 }
@@ -35,6 +35,7 @@ async fn section_12_a_value_that_is_set_before_it_was_swept_is_told_to_have_expi
     for key in ["same", "other", "silent"] {
         brief(key).await.unwrap();
     }
+    storage.close_sweep_gate();
     let mut events = broker.events();
     clock.set_wall(Timestamp::from_unix_seconds(1_700_000_060));
     for (key, value, told) in [("same", "1", true), ("other", "2", true), ("silent", "2", false)] {
@@ -48,8 +49,9 @@ async fn section_12_a_value_that_is_set_before_it_was_swept_is_told_to_have_expi
             assert_eq!((anew.data_previous, anew.expired), (None, false));
         }
     }
+    storage.open_sweep_gate();
     sweep(&broker.core).await;
-    drop((broker, storage));
+    drop(broker);
     assert_eq!(events.recv().await, None, "nothing is told twice");
 }
 

@@ -1,6 +1,8 @@
 //! Protocol section 7.4, and what of section 6.1 the session sees to.
 
 use super::*;
+use bytes::Bytes;
+use proptest::prelude::*;
 
 fn umd_token(more: &Value) -> String {
     sign(&claims("umd", more))
@@ -153,4 +155,116 @@ fn section_9_get_channel_info_needs_get_info_and_no_subscription() {
     assert_eq!(code(Some("x")), Ok("a".into()));
     assert_eq!(code(Some("b")), Err(Code::InfoPermissionDenied));
     assert_eq!(code(None), Err(Code::InvalidChannelName));
+}
+
+fn for_connection(umd: &Value, propagate: bool) -> String {
+    umd_token(&json!({
+        "uid": "jim", "umd": umd, "umdUpdate": true, "umdPropagate": propagate,
+    }))
+}
+
+/// A client with more subscriptions than are walked through for anything else.
+fn with_many(names: &[String]) -> Client {
+    let channels = json!({"*": {"subscribe": true, "messages": {"e": {"publish": true}}}});
+    let mut client = Client::connect(&json!({"uid": "jim", "umd": 1, "channels": channels}));
+    Arc::get_mut(&mut client.session.settings).unwrap().max_subscriptions = names.len();
+    names.iter().for_each(|name| _ = client.subscribe(name));
+    client
+}
+
+#[test]
+fn section_7_4_a_change_walks_through_no_subscriptions_but_those_that_it_shows() {
+    let mut names: Vec<_> = (0..100).map(|number| format!("c{number}")).collect();
+    names.extend(["presence.a".to_owned(), "presence.b".to_owned()]);
+    let mut client = with_many(&names);
+    client.session.subscriptions.walked();
+    let changes = [
+        (json!("c7"), for_channels(&json!(2)), vec![]),
+        (json!("presence.a"), for_channels(&json!(3)), vec!["presence.a"]),
+        (json!(null), for_connection(&json!(4), false), vec![]),
+        (json!(null), for_connection(&json!(5), true), vec!["presence.a", "presence.b"]),
+    ];
+    for (channel, token, expected) in changes {
+        let text = update(&channel, &token).to_string();
+        let action = client.session.handle_text(client.now, &text);
+        let Action::UpdateUmd(UmdUpdate { verdict: Ok(change), .. }) = action else {
+            panic!("{action:?}")
+        };
+        client.session.set_umd(&change);
+        let shown = client.session.shown(&change);
+        let channels: Vec<_> = shown.iter().map(|shown| &*shown.channel).collect();
+        assert_eq!(channels, expected, "{channel}");
+        assert_eq!(client.session.subscriptions.walked(), 0, "{channel}");
+    }
+    assert_eq!(umd(&mut client, "c7").as_deref(), Some("5"));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Subscribe(usize),
+    Unsubscribe(usize),
+    One(usize, u32),
+    Connection(u32),
+    Everything(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..4_usize).prop_map(Step::Subscribe),
+        1 => (0..4_usize).prop_map(Step::Unsubscribe),
+        3 => (0..4_usize, 2..9_u32).prop_map(|(channel, umd)| Step::One(channel, umd)),
+        1 => (2..9_u32).prop_map(Step::Connection),
+        2 => (2..9_u32).prop_map(Step::Everything),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn section_7_4_the_last_change_that_reaches_a_subscription_counts(steps in steps()) {
+        let names: Vec<_> = (0..3).map(|number| format!("c{number}")).collect();
+        let names = [&names[..], &["presence.p".to_owned()]].concat();
+        let mut client = with_many(&names);
+        let mut own = 1;
+        let mut all = vec![Some(1); names.len()];
+        for step in steps {
+            match step {
+                Step::Subscribe(channel) => {
+                    let text = json!({"event": "hotsock.subscribe", "channel": names[channel]});
+                    client.send(&text);
+                    all[channel].get_or_insert(own);
+                }
+                Step::Unsubscribe(channel) => {
+                    client.send(&unsubscribe(&names[channel]));
+                    all[channel] = None;
+                }
+                Step::One(channel, umd) => {
+                    client.send(&update(&json!(names[channel]), &for_channels(&json!(umd))));
+                    all[channel].iter_mut().for_each(|its| *its = umd);
+                }
+                Step::Connection(umd) => {
+                    client.send(&update(&json!(null), &for_connection(&json!(umd), false)));
+                    own = umd;
+                }
+                Step::Everything(umd) => {
+                    client.send(&update(&json!(null), &for_connection(&json!(umd), true)));
+                    own = umd;
+                    all.iter_mut().flatten().for_each(|its| *its = umd);
+                }
+            }
+            for (name, expected) in names.iter().zip(&all) {
+                let found = client.session.umd_of(name).map(Option::unwrap);
+                let expected = expected.map(|umd| Bytes::from(umd.to_string()));
+                prop_assert_eq!(found, expected, "{} after {:?}", name, &step);
+            }
+        }
+        let mut left: Vec<_> = client.session.end().into_iter().map(|(_, meta)| meta.umd).collect();
+        let mut expected: Vec<_> =
+            all.iter().flatten().map(|umd| Some(Bytes::from(umd.to_string()))).collect();
+        left.sort();
+        expected.sort();
+        prop_assert_eq!(left, expected);
+    }
 }
