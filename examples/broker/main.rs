@@ -17,6 +17,8 @@ mod reply;
 mod server;
 mod signals;
 mod store;
+// What the library says only now and then, too.
+#[path = "../../src/broker/throttle.rs"]
 mod throttle;
 mod webhook;
 

@@ -52,11 +52,11 @@ pub(crate) async fn serve(
 ) {
     let (draining, _) = watch::channel(());
     let failures = Arc::clone(app.accept_failures());
-    let mut told = Throttle::new(TELL_EVERY);
+    let told = Throttle::new(TELL_EVERY);
     loop {
         let stream = tokio::select! {
             _ = &mut drain => break,
-            stream = accept(&listener, &failures, &mut told) => stream,
+            stream = accept(&listener, &failures, &told) => stream,
         };
         tokio::spawn(serve_connection(stream, app.clone(), draining.subscribe()));
     }
@@ -101,7 +101,7 @@ async fn serve_connection(stream: TcpStream, app: App, mut draining: watch::Rece
 }
 
 /// The next connection. Failures to accept end neither the broker nor its patience.
-async fn accept(listener: &TcpListener, failures: &AtomicU64, told: &mut Throttle) -> TcpStream {
+async fn accept(listener: &TcpListener, failures: &AtomicU64, told: &Throttle) -> TcpStream {
     loop {
         let error = match listener.accept().await {
             Ok((stream, _)) => return stream,
@@ -111,8 +111,8 @@ async fn accept(listener: &TcpListener, failures: &AtomicU64, told: &mut Throttl
             continue;
         }
         failures.fetch_add(1, Ordering::Relaxed);
-        if told.pass() {
-            tracing::warn!("accepting connections fails, and is tried again: {error}");
+        if let Ok(times) = told.pass() {
+            tracing::warn!(times, "accepting connections fails, and is tried again: {error}");
         }
         tokio::time::sleep(ACCEPT_BACKOFF).await;
     }

@@ -113,7 +113,7 @@ impl Core {
         match taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
             Ok(_) => Ok(Place(Arc::clone(self))),
             Err(_) => {
-                if let Some(times) = self.hub.counters().crowds_told.pass() {
+                if let Ok(times) = self.hub.counters().crowds_told.pass() {
                     tracing::warn!(times, most, "clients are refused: too many are connected");
                 }
                 let message = "the server has as many connections as it takes; try again later";
@@ -146,7 +146,7 @@ impl Core {
         counters.tokens.count(fault as usize);
         let message = message.into();
         if fault.is_of_the_issuer()
-            && let Some(times) = counters.token_faults_told.pass()
+            && let Ok(times) = counters.token_faults_told.pass()
         {
             tracing::warn!(times, "tokens that this server's keys signed are refused: {message}");
         } else {

@@ -47,7 +47,7 @@ impl MeteredStorage {
             && error.kind() != ErrorKind::Closed
         {
             self.counted.errors.add(1);
-            if let Some(times) = self.counted.told.pass() {
+            if let Ok(times) = self.counted.told.pass() {
                 tracing::error!(times, %error, "the storage fails");
             }
         }

@@ -16,7 +16,7 @@ pub(super) fn authenticate(core: &Core, headers: &HeaderMap) -> Result<(), Proto
     if fits {
         return Ok(());
     }
-    if let Some(times) = core.hub.counters().wrong_keys_told.pass() {
+    if let Ok(times) = core.hub.counters().wrong_keys_told.pass() {
         tracing::warn!(times, "requests without one of this server's API keys are refused");
     }
     Err(ProtocolError::new(

@@ -47,7 +47,7 @@ mod pages;
 #[path = "../../examples/broker/reply.rs"]
 mod reply;
 #[allow(dead_code)]
-#[path = "../../examples/broker/throttle.rs"]
+#[path = "../../src/broker/throttle.rs"]
 mod throttle;
 #[allow(dead_code)]
 #[path = "../../examples/broker/webhook/mod.rs"]

@@ -6,6 +6,7 @@ use fanfare::{EventStream, Lagged};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 /// How often the log may tell of dropped events.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -16,7 +17,8 @@ pub(super) async fn run(
     queue: Arc<Queue>,
     mut ending: oneshot::Receiver<()>,
 ) {
-    let mut drops = Drops { untold: 0, throttle: Throttle::new(TELL_EVERY) };
+    let throttle = Throttle::new(TELL_EVERY);
+    let mut drops = Drops { untold: 0, throttle, tell_at: Instant::now() };
     loop {
         tokio::select! {
             // The end is looked at where no event is there.
@@ -33,7 +35,7 @@ pub(super) async fn run(
                 }
                 None => break,
             },
-            () = drops.throttle.open(), if drops.untold > 0 => drops.note(0),
+            () = sleep_until(drops.tell_at), if drops.untold > 0 => drops.note(0),
             _ = &mut ending => break,
         }
     }
@@ -44,13 +46,16 @@ pub(super) async fn run(
 struct Drops {
     untold: u64,
     throttle: Throttle,
+    /// When to tell of those that are untold.
+    tell_at: Instant,
 }
 
 impl Drops {
     fn note(&mut self, events: u64) {
         self.untold += events;
-        if self.throttle.pass() {
-            self.tell();
+        match self.throttle.pass() {
+            Ok(_) => self.tell(),
+            Err(wait) => self.tell_at = Instant::now() + wait,
         }
     }
 

@@ -69,7 +69,7 @@ impl Sender {
     }
 
     fn tell(&mut self, refusal: &Refusal, wait: Duration) {
-        if self.failures.pass() {
+        if self.failures.pass().is_ok() {
             self.is_failure_told = true;
             let waiting = self.queue.stats().queued_events;
             tracing::warn!(

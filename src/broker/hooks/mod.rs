@@ -283,7 +283,7 @@ impl Host {
             Ok(Err(_)) => "panicked",
             Err(_) => "took too long",
         };
-        if let Some(times) = self.told.pass() {
+        if let Ok(times) = self.told.pass() {
             tracing::error!(hook, times, timeout = ?self.timeout, "a hook {problem}, which refuses what it was asked");
         }
         let message = "the server could not decide about this; try again later";

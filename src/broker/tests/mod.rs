@@ -9,6 +9,7 @@ mod entries;
 mod expiry;
 mod faulty;
 mod held;
+mod logging;
 mod observing;
 mod order;
 mod place;
