@@ -20,10 +20,13 @@
 //!   an empty store.
 //! - **A disk that fails or fills up ends the store**: sled refuses everything after a failed
 //!   write; close the storage and open it again.
-//! - **Memory is not bounded by [`cache_bytes`](SledBuilder::cache_bytes)** while much is written:
-//!   a process that filled stores with messages of 130 bytes, on the way to ten million, was killed
-//!   when it had 24 GB.
-//! - Space comes back slowly: deleted data is collected in the background.
+//! - **Memory grows with what is stored**, beside [`cache_bytes`](SledBuilder::cache_bytes), by about
+//!   20 bytes for each message of 130: sled keeps in memory where each of its pages is, and a page
+//!   has 16 of them at most, and nine where they came in order. To fill a store with ten million, in
+//!   commits of 10,000, with the default cache, took a process 520 MiB, 390 of them in use.
+//! - **Space comes back slowly**: a part of the file, of 512 KiB, is used again when all that it had
+//!   was written anew or deleted. Where one message of ten stayed, between others that were deleted,
+//!   the file was ten times as long as what it held.
 //!
 //! ```
 //! use fanfare_storage::{Durability, Storage};
@@ -42,6 +45,11 @@
 //! within a tree; sled's transactions over several trees run optimistically, retry on conflicts,
 //! and would give a single writer nothing for that. Scans are not isolated in sled: a lock keeps
 //! batches from being applied while one reads.
+//!
+//! Each change of a key leaves the former state of a page behind as garbage, which sled collects
+//! now and then, however much there is of it: a batch of many changes leaves more than is ever
+//! freed, 2.7 KB for each message in commits of 10,000. So each batch is followed by as many
+//! collections as it needs.
 //!
 //! | setting | how commits are written | a killed process | a power cut |
 //! | --- | --- | --- | --- |
