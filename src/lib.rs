@@ -141,8 +141,10 @@
 //!
 //! A host sees and ends what is open: [`Broker::connections`], [`Broker::channels`],
 //! [`Broker::disconnect`], [`Broker::unsubscribe`], [`Broker::set_permissions`],
-//! [`Broker::revoke_token`], [`Broker::revoke_user`]; [`Broker::stats`] has the numbers. All but the
-//! last are there over HTTP too, with an API key (protocol section 10.1).
+//! [`Broker::revoke_token`], [`Broker::revoke_user`], [`Broker::revocations`]; [`Broker::stats`] has
+//! the numbers. All but the last are there over HTTP too, with an API key (protocol section 10.1).
+//!
+//! Lists come in pages: the `next` of one is the `after` of the query for the one that follows.
 //!
 //! An operator's disconnect has close code 4403, upon which `fanfare.js` stays away for a while.
 //!
@@ -205,16 +207,18 @@ pub use broker::internals;
 pub use broker::{
     Broker, BrokerBuilder, BuildError, ChannelEntry, ChannelEvent, ChannelInfo, ChannelMemberEvent,
     ChannelPage, ChannelQuery, ChannelStorageEvent, Connecting, ConnectionEvent, ConnectionInfo,
-    ConnectionPage, ConnectionQuery, EntryQuery, EntryUpdate, EntryUpdated, Error, Event,
-    EventKind, EventMetadata, EventStream, History, HistoryMessage, HistoryQuery, Hooks, Lagged,
-    Member, Message, MessageEvent, MessageReaction, MessageReactionEvent, Published, Publishing,
-    Reaction, RevocationEffect, Schedule, ScheduleQuery, ScheduledAction, Schedules, SourceIp,
-    Stats, Subscribing, SubscriptionEvent, Trigger, Veto,
+    ConnectionPage, ConnectionQuery, EntryPage, EntryQuery, EntryUpdate, EntryUpdated, Error,
+    Event, EventKind, EventMetadata, EventStream, HistoryMessage, HistoryPage, HistoryQuery, Hooks,
+    Lagged, Member, Message, MessageEvent, MessageReaction, MessageReactionEvent, Published,
+    Publishing, Reaction, RevocationEffect, RevocationPage, RevocationQuery, Schedule,
+    SchedulePage, ScheduleQuery, ScheduledAction, SourceIp, Stats, Subscribing, SubscriptionEvent,
+    Trigger, Veto,
 };
 pub use fanfare_storage as storage;
 pub use fanfare_storage::async_trait;
 pub use fanfare_storage::{
-    Durability, MemoryStorage, MessageId, Order, ReactionCount, Storage, Timestamp,
+    Durability, MemoryStorage, MessageId, Order, ReactionCount, Revocation, RevokedSubject,
+    Storage, Timestamp,
 };
 #[cfg(feature = "redb")]
 pub use fanfare_storage_redb::{RedbBuilder, RedbStorage};

@@ -59,7 +59,7 @@ pub fn report() {
 async fn page(broker: &Broker, channel: &str, length: u64) {
     let after = Some(id(length / 2 - SHORT / 2)).filter(|_| length > SHORT);
     let query = HistoryQuery { after, limit: PAGE, ..HistoryQuery::default() };
-    let page = broker.history(channel, query).await.unwrap();
+    let page = broker.history(channel, &query).await.unwrap();
     assert_eq!(page.messages.len(), PAGE);
 }
 

@@ -235,7 +235,7 @@ impl<'w> Scene<'w> {
     fn end(mut self) {
         for channel in WATCHED {
             let query = HistoryQuery { limit: MAX_LINES, ..HistoryQuery::default() };
-            let history = self.world.block_on(self.world.broker.history(channel, query)).unwrap();
+            let history = self.world.block_on(self.world.broker.history(channel, &query)).unwrap();
             let history = history.messages.into_iter().map(|message| {
                 assert_eq!(message.uid.as_deref(), Some("jim"));
                 (message.id.to_string(), String::from_utf8(message.data.to_vec()).unwrap())

@@ -3,7 +3,7 @@
 use super::content::{CheckedContent, Content, content_setters};
 use super::core::Core;
 use super::entries::Setting;
-use super::listed::{DEFAULT_LIMIT, page_size};
+use super::listed::{DEFAULT_LIMIT, cut, page_size};
 use super::outgoing::Refusal;
 use super::publish::{Begun, Pending};
 use super::schedule::{Deed, Task};
@@ -127,10 +127,20 @@ impl ChannelEntry {
 /// Which values of a channel's storage are wanted; see [`Broker::entries`](crate::Broker::entries).
 #[derive(Clone, Debug)]
 pub struct EntryQuery {
-    /// Only keys that come after this one in the order of their bytes.
+    /// Only keys after this one: the [`next`](EntryPage::next) of the page before.
     pub after: Option<String>,
     /// At most this many values: 1 to 1,000, to which other numbers are brought; 100 by default.
     pub limit: usize,
+}
+
+/// A page of a channel's storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryPage {
+    /// In the order of their keys' bytes.
+    pub entries: Vec<ChannelEntry>,
+    /// Where the next page starts; `None` where there is none.
+    pub next: Option<String>,
 }
 
 impl Default for EntryQuery {
@@ -195,11 +205,12 @@ impl Core {
     pub(super) async fn entries(
         &self,
         channel: &str,
-        query: EntryQuery,
-    ) -> Result<Vec<ChannelEntry>, ProtocolError> {
+        query: &EntryQuery,
+    ) -> Result<EntryPage, ProtocolError> {
         names::check_channel(channel)?;
-        let limit = page_size(query.limit);
-        let found = self.find_entries(&channel.into(), None, query.after, limit, |_| true).await?;
-        Ok(found.into_iter().map(ChannelEntry::new).collect())
+        let (channel, after, limit) = (channel.into(), query.after.clone(), page_size(query.limit));
+        let mut found = self.find_entries(&channel, None, after, limit + 1, |_| true).await?;
+        let next = cut(&mut found, limit).map(|last| last.key.clone());
+        Ok(EntryPage { entries: found.into_iter().map(ChannelEntry::new).collect(), next })
     }
 }

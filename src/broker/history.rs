@@ -16,9 +16,11 @@ use fanfare_storage::{MessageId, MessageQuery, Order, ReactionCount, ReactionDet
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryQuery {
-    /// Only messages newer than this one.
+    /// Only messages newer than this one; in ascending order the [`next`](HistoryPage::next) of the
+    /// page before.
     pub after: Option<MessageId>,
-    /// Only messages older than this one.
+    /// Only messages older than this one; in descending order the [`next`](HistoryPage::next) of the
+    /// page before.
     pub before: Option<MessageId>,
     /// Which end comes first; the oldest by default.
     pub order: Order,
@@ -36,11 +38,12 @@ impl Default for HistoryQuery {
 /// A page of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct History {
+pub struct HistoryPage {
     /// The messages, in the order asked for.
     pub messages: Vec<HistoryMessage>,
-    /// Whether there are more beyond the last one.
-    pub more: bool,
+    /// Where the next page starts: the [`after`](HistoryQuery::after) of its query or, in descending
+    /// order, the [`before`](HistoryQuery::before); `None` where there is none.
+    pub next: Option<MessageId>,
 }
 
 /// A stored message.
@@ -75,8 +78,8 @@ const MAX_PAGE_BYTES: usize = 4 << 20;
 pub(super) async fn read(
     core: &Core,
     channel: &str,
-    query: HistoryQuery,
-) -> Result<History, ProtocolError> {
+    query: &HistoryQuery,
+) -> Result<HistoryPage, ProtocolError> {
     names::check_channel(channel)?;
     let page = core
         .storage
@@ -94,6 +97,7 @@ pub(super) async fn read(
         )
         .await
         .map_err(unreadable)?;
+    let next = page.messages.last().filter(|_| page.more).map(|last| last.message.id);
     let messages = page.messages.into_iter().map(|listed| {
         let author = listed.message.author.unwrap_or_default();
         HistoryMessage {
@@ -105,5 +109,5 @@ pub(super) async fn read(
             reactions: listed.reaction_counts,
         }
     });
-    Ok(History { messages: messages.collect(), more: page.more })
+    Ok(HistoryPage { messages: messages.collect(), next })
 }

@@ -18,6 +18,14 @@ pub(super) fn page_size(wanted: usize) -> usize {
     wanted.clamp(1, MAX_LIMIT)
 }
 
+/// Cuts a page of which one more than so many was asked for, and gives its last item where others
+/// follow.
+pub(super) fn cut<T>(page: &mut Vec<T>, limit: usize) -> Option<&T> {
+    let more = page.len() > limit;
+    page.truncate(limit);
+    page.last().filter(|_| more)
+}
+
 /// Which open connections are wanted; see [`Broker::connections`].
 ///
 /// ```
@@ -163,9 +171,7 @@ impl Broker {
         let limit = page_size(query.limit);
         let connections = &self.core.connections;
         let mut page = connections.page(query.uid.as_deref(), query.after.as_deref(), limit + 1);
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|last| last.id().to_string());
+        let next = cut(&mut page, limit).map(|last| last.id().to_string());
         let connections = page.iter().map(|connection| ConnectionInfo::of(connection)).collect();
         ConnectionPage { connections, next }
     }
@@ -197,9 +203,7 @@ impl Broker {
         let limit = page_size(query.limit);
         let hub = &self.core.hub;
         let mut page = hub.subscribed_channels(query.after.as_deref(), &query.prefix, limit + 1);
-        let more = page.len() > limit;
-        page.truncate(limit);
-        let next = page.last().filter(|_| more).map(|(name, _)| name.to_string());
+        let next = cut(&mut page, limit).map(|(name, _)| name.to_string());
         let channels = page.iter().map(|(name, count)| self.core.info_of(name, *count)).collect();
         ChannelPage { channels, next }
     }

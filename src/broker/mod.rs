@@ -54,21 +54,21 @@ mod umd;
 mod writing;
 
 pub use builder::BrokerBuilder;
-pub use entry::{ChannelEntry, EntryQuery, EntryUpdate, EntryUpdated};
+pub use entry::{ChannelEntry, EntryPage, EntryQuery, EntryUpdate, EntryUpdated};
 pub use error::{BuildError, Error};
 pub use events::{
     ChannelEvent, ChannelMemberEvent, ChannelStorageEvent, ConnectionEvent, Event, EventKind,
     EventMetadata, EventStream, Lagged, MessageEvent, MessageReactionEvent, SourceIp,
     SubscriptionEvent, Trigger,
 };
-pub use history::{History, HistoryMessage, HistoryQuery};
+pub use history::{HistoryMessage, HistoryPage, HistoryQuery};
 pub use hooks::{Connecting, Hooks, Publishing, Subscribing, Veto};
 pub use info::{ChannelInfo, Member};
 pub use listed::{ChannelPage, ChannelQuery, ConnectionInfo, ConnectionPage, ConnectionQuery};
 pub use message::{Message, Published};
 pub use reaction::{MessageReaction, Reaction};
-pub use revoking::RevocationEffect;
-pub use schedule::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
+pub use revoking::{RevocationEffect, RevocationPage, RevocationQuery};
+pub use schedule::{Schedule, SchedulePage, ScheduleQuery, ScheduledAction};
 pub use stats::Stats;
 
 pub(crate) use admission::Place;
@@ -254,7 +254,7 @@ impl Broker {
     /// // Page by page, cancels all reminders.
     /// let mut query = ScheduleQuery { limit: 1_000, ..Default::default() };
     /// loop {
-    ///     let page = broker.schedules(query).await?;
+    ///     let page = broker.schedules(&query).await?;
     ///     for schedule in &page.schedules {
     ///         if let ScheduledAction::Publish { event, .. } = &schedule.action
     ///             && event == "reminder"
@@ -262,8 +262,8 @@ impl Broker {
     ///             assert!(broker.cancel_schedule(schedule.id).await?);
     ///         }
     ///     }
-    ///     query.after = page.schedules.last().map(|last| (last.due, last.id));
-    ///     if !page.more {
+    ///     query.after = page.next;
+    ///     if query.after.is_none() {
     ///         break;
     ///     }
     /// }
@@ -274,7 +274,7 @@ impl Broker {
     /// # Errors
     ///
     /// Fails where the storage does.
-    pub async fn schedules(&self, query: ScheduleQuery) -> Result<Schedules, Error> {
+    pub async fn schedules(&self, query: &ScheduleQuery) -> Result<SchedulePage, Error> {
         self.core.schedules(query).await.map_err(Error::storage)
     }
 
@@ -385,13 +385,13 @@ impl Broker {
     ///
     /// let mut query = HistoryQuery { limit: 1_000, ..Default::default() };
     /// loop {
-    ///     let page = broker.history("news", query).await?;
+    ///     let page = broker.history("news", &query).await?;
     ///     for message in &page.messages {
     ///         println!("{} {:?}", message.event, message.data);
     ///     }
     ///     // In descending order it would be `before`.
-    ///     query.after = page.messages.last().map(|last| last.id);
-    ///     if !page.more {
+    ///     query.after = page.next;
+    ///     if query.after.is_none() {
     ///         break;
     ///     }
     /// }
@@ -402,7 +402,7 @@ impl Broker {
     /// # Errors
     ///
     /// Fails where the channel's name is invalid or the storage fails.
-    pub async fn history(&self, channel: &str, query: HistoryQuery) -> Result<History, Error> {
+    pub async fn history(&self, channel: &str, query: &HistoryQuery) -> Result<HistoryPage, Error> {
         history::read(&self.core, channel, query).await.map_err(Error::from)
     }
 
@@ -426,7 +426,7 @@ impl Broker {
     /// assert_eq!(score.data, "[2,1]");
     ///
     /// broker.set_entry(EntryUpdate::clear("match.7", "score")).await?;
-    /// assert!(broker.entries("match.7", EntryQuery::default()).await?.is_empty());
+    /// assert!(broker.entries("match.7", &EntryQuery::default()).await?.entries.is_empty());
     /// # Ok(())
     /// # }
     /// ```
@@ -456,17 +456,13 @@ impl Broker {
         self.core.entry(channel, key).await.map_err(Error::from)
     }
 
-    /// A page of a channel's storage, in the order of the keys' bytes. It is short only at the
-    /// end, and so may have 32 MiB where 1,000 values are asked for.
+    /// A page of a channel's storage. It is short only at the end, and so may have 32 MiB where 1,000
+    /// values are asked for.
     ///
     /// # Errors
     ///
     /// Fails where the channel's name is invalid or the storage fails.
-    pub async fn entries(
-        &self,
-        channel: &str,
-        query: EntryQuery,
-    ) -> Result<Vec<ChannelEntry>, Error> {
+    pub async fn entries(&self, channel: &str, query: &EntryQuery) -> Result<EntryPage, Error> {
         self.core.entries(channel, query).await.map_err(Error::from)
     }
 

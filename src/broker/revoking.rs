@@ -6,6 +6,7 @@
 //! slips through in between.
 
 use super::core::Core;
+use super::listed::{DEFAULT_LIMIT, cut, page_size};
 use super::{Broker, Error};
 use crate::auth::{MAX_REVOCATIONS, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};
@@ -23,6 +24,31 @@ pub struct RevocationEffect {
     pub unsubscribed: usize,
 }
 
+/// Which revocations are wanted; see [`Broker::revocations`].
+#[derive(Clone, Debug)]
+pub struct RevocationQuery {
+    /// Only those after this one: the [`next`](RevocationPage::next) of the page before.
+    pub after: Option<RevokedSubject>,
+    /// At most this many: 1 to 1,000, to which other numbers are brought; 100 by default.
+    pub limit: usize,
+}
+
+impl Default for RevocationQuery {
+    fn default() -> Self {
+        Self { after: None, limit: DEFAULT_LIMIT }
+    }
+}
+
+/// A page of revocations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationPage {
+    /// Those of tokens first, each in the order of their names' bytes.
+    pub revocations: Vec<Revocation>,
+    /// Where the next page starts; `None` where there is none.
+    pub next: Option<RevokedSubject>,
+}
+
 impl Broker {
     /// Revokes the token whose `jti` this is, whichever key signed it. It is refused from now on,
     /// to connect, to subscribe and to change metadata, and also after a restart where the storage
@@ -34,7 +60,8 @@ impl Broker {
     /// changed stays.
     ///
     /// Say when the token expires, its `exp`, so that the revocation can be forgotten then; the
-    /// [leeway](crate::BrokerBuilder::leeway) is added to it. Without that it is kept for ever. To look for connections costs a short look at each.
+    /// [leeway](crate::BrokerBuilder::leeway) is added to it. Without that it is kept for ever. To
+    /// look for connections costs a short look at each.
     ///
     /// ```
     /// # use fanfare::Broker;
@@ -89,12 +116,14 @@ impl Broker {
         self.core.revoke(revocation).await.map_err(Error::from)
     }
 
-    /// A page of the revocations in force: those of tokens first, each in the order of their names'
-    /// bytes, after `after`, at most `limit`: 1 to 1,000, to which other numbers are brought.
+    /// A page of the revocations in force.
     #[must_use]
-    pub fn revocations(&self, after: Option<&RevokedSubject>, limit: usize) -> Vec<Revocation> {
-        let limit = super::listed::page_size(limit);
-        self.core.verifier.revocations().page(after, limit, self.core.clock.now().wall)
+    pub fn revocations(&self, query: &RevocationQuery) -> RevocationPage {
+        let (after, limit) = (query.after.as_ref(), page_size(query.limit));
+        let now = self.core.clock.now().wall;
+        let mut revocations = self.core.verifier.revocations().page(after, limit + 1, now);
+        let next = cut(&mut revocations, limit).map(|last| last.subject.clone());
+        RevocationPage { revocations, next }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::body::Body;
 use super::{BoxError, answer, request, server_api};
 use crate::broker::{Broker, ChannelQuery, ConnectionInfo, ConnectionQuery, Core};
-use crate::broker::{DEFAULT_LIMIT, MAX_LIMIT, RevocationEffect};
+use crate::broker::{DEFAULT_LIMIT, MAX_LIMIT, RevocationEffect, RevocationQuery};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::json;
@@ -202,16 +202,13 @@ async fn revoke(broker: &Broker, body: &[u8]) -> Result<Response<Body>, Protocol
 fn list_revocations(broker: &Broker, query: Option<&str>) -> Result<Response<Body>, ProtocolError> {
     let after = after(query)?.map(|after| subject(&after)).transpose()?;
     let limit = limit(query)?;
-    let mut page = broker.revocations(after.as_ref(), limit);
-    // Whether there are more is seen by asking for them.
-    let next = page.last().filter(|_| page.len() == limit).map(|last| &last.subject);
-    let next = next.filter(|last| !broker.revocations(Some(last), 1).is_empty());
-    let next = next.map(|subject| match subject {
+    let page = broker.revocations(&RevocationQuery { after, limit });
+    let next = page.next.map(|subject| match subject {
         RevokedSubject::Token(jti) => format!("jti:{jti}"),
         RevokedSubject::User(uid) => format!("uid:{uid}"),
     });
     let mut body = br#"{"revocations":["#.to_vec();
-    list(&mut body, &std::mem::take(&mut page), write_revocation);
+    list(&mut body, &page.revocations, write_revocation);
     end_of_page(&mut body, next.as_deref());
     Ok(answer::json_text(StatusCode::OK, body))
 }

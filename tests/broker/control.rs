@@ -4,10 +4,9 @@ use crate::backend;
 use crate::client::Client;
 use crate::server::{Server, builder, until};
 use crate::token::{chat, connect, now, sign};
-use fanfare::storage::{Revocation, RevokedSubject};
 use fanfare::{
-    ChannelClaims, ChannelQuery, Code, ConnectionQuery, Message, MessageClaims, StorageClaims,
-    Timestamp,
+    ChannelClaims, ChannelQuery, Code, ConnectionQuery, Message, MessageClaims, Revocation,
+    RevocationQuery, RevokedSubject, StorageClaims, Timestamp,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -222,7 +221,8 @@ async fn a_revocation_lasts_for_as_long_as_the_leeway_accepts_the_token() {
     let end = Timestamp::from_unix_seconds(expired);
     server.broker.revoke_token("a", Some(end)).await.unwrap();
     assert_eq!(refusal(&server, &token).await, 401);
-    let kept_until = server.broker.revocations(None, 1)[0].expires_at;
+    let kept_until =
+        server.broker.revocations(&RevocationQuery::default()).revocations[0].expires_at;
     assert_eq!(kept_until, Some(end + Duration::from_secs(600)));
 }
 
@@ -271,9 +271,13 @@ async fn revocations_outlive_the_broker_where_the_storage_does() {
         issued_before: Timestamp::from_unix_seconds(1_000),
         expires_at: None,
     };
-    let all = server.broker.revocations(None, 10);
-    assert_eq!((all.len(), &all[1]), (2, &user), "an earlier time takes nothing back");
-    assert_eq!(server.broker.revocations(Some(&all[0].subject), 10), [user]);
+    let first = server.broker.revocations(&RevocationQuery { limit: 1, ..Default::default() });
+    let token = RevokedSubject::Token("a".into());
+    assert_eq!((first.revocations.len(), &first.next), (1, &Some(token)));
+    let query = RevocationQuery { after: first.next, ..Default::default() };
+    let rest = server.broker.revocations(&query);
+    assert_eq!(rest.revocations, [user], "an earlier time takes nothing back");
+    assert_eq!(rest.next, None);
 }
 
 /// Connections come and go while pages are read: what stays shows in each pass, and in the end

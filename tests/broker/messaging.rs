@@ -60,9 +60,9 @@ async fn section_7_1_the_host_publishes_without_meta() {
     );
     let listed = jim.call(&server, "listMessages", &json!({"channel": "room"})).await.json();
     assert_eq!(listed["messages"][0]["meta"], json!({"uid": null, "umd": null}));
-    let history = server.broker.history("room", fanfare::HistoryQuery::default()).await.unwrap();
+    let history = server.broker.history("room", &fanfare::HistoryQuery::default()).await.unwrap();
     assert_eq!(history.messages[0].id, published.id());
-    assert!(!history.more);
+    assert_eq!(history.next, None);
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ async fn section_10_the_host_reacts_for_users() {
     assert!(broker.add_reaction("room", id, wrong).await.unwrap_err().is_invalid_input());
     let unknown = broker.reactions("room", MessageId::MAX).await.unwrap_err();
     assert_eq!(unknown.code(), fanfare::Code::MessageNotFound);
-    assert_eq!(broker.history("room", HistoryQuery::default()).await.unwrap().messages.len(), 1);
+    assert_eq!(broker.history("room", &HistoryQuery::default()).await.unwrap().messages.len(), 1);
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn counts_are_sets(steps: Vec<(bool, u8, u8)>) {
         *counts.entry(reaction.clone()).or_default() += 1;
     }
     let query = HistoryQuery::default();
-    let page = server.broker.history("room", query).await.unwrap();
+    let page = server.broker.history("room", &query).await.unwrap();
     let read = page.messages[0].reactions.iter().map(|one| (one.reaction.clone(), one.count));
     assert_eq!(read.collect::<BTreeMap<_, _>>(), counts);
     let counts = counts.into_iter().map(|(reaction, count)| (reaction, json!({"count": count})));

@@ -115,9 +115,9 @@ async fn section_6_a_client_that_comes_and_goes_sees_the_history() {
         publisher.await.unwrap();
     }
     let query = HistoryQuery { limit: 1_000, ..Default::default() };
-    let first = server.broker.history("room", query).await.unwrap();
+    let first = server.broker.history("room", &query).await.unwrap();
     let query = HistoryQuery { after: first.messages.last().map(|last| last.id), ..query };
-    let second = server.broker.history("room", query).await.unwrap();
+    let second = server.broker.history("room", &query).await.unwrap();
     let stored = first.messages.iter().chain(&second.messages);
     assert!(stored.map(|message| message.id.to_string()).eq(seen), "{connections} connections");
 }

@@ -73,7 +73,7 @@ async fn section_11_clients_schedule_over_http() {
     let answer = jim.call(&server, "publishMessage", &body).await;
     assert_eq!(answer.status, 202);
     let answer = answer.json();
-    let waiting = server.broker.schedules(ScheduleQuery::default()).await.unwrap().schedules;
+    let waiting = server.broker.schedules(&ScheduleQuery::default()).await.unwrap().schedules;
     let id = waiting[0].id.to_string();
     let expected = json!({"channel": "room", "event": "chat", "scheduleArn": id, "scheduleId": id});
     assert_eq!(answer, expected);
@@ -117,7 +117,7 @@ async fn section_11_backends_schedule_and_cancel() {
     let message = jim.next().await;
     assert_eq!(message["data"], 2);
     assert!(message.get("meta").is_none());
-    assert!(server.broker.schedules(ScheduleQuery::default()).await.unwrap().schedules.is_empty());
+    assert!(server.broker.schedules(&ScheduleQuery::default()).await.unwrap().schedules.is_empty());
 }
 
 /// Schedules before a restart, and looks after it; once more for messages that repeat.
@@ -143,7 +143,7 @@ async fn across_a_restart<S: Storage>(open: impl Fn(&Path) -> S) {
 
     let (second, _) = start().await;
     let history = async || {
-        let page = second.broker.history("room", HistoryQuery::default()).await.unwrap();
+        let page = second.broker.history("room", &HistoryQuery::default()).await.unwrap();
         page.messages.iter().map(|one| one.data.to_vec()).collect::<Vec<_>>()
     };
     let done = async {
@@ -153,7 +153,7 @@ async fn across_a_restart<S: Storage>(open: impl Fn(&Path) -> S) {
     };
     tokio::time::timeout(Duration::from_secs(60), done).await.expect("not delivered");
     assert_eq!(history().await, [b"3"]);
-    let waiting = second.broker.schedules(ScheduleQuery::default()).await.unwrap().schedules;
+    let waiting = second.broker.schedules(&ScheduleQuery::default()).await.unwrap().schedules;
     assert_eq!(waiting.iter().map(|one| one.id).collect::<Vec<_>>(), [waits.id()]);
     assert_eq!(waiting[0].due, far);
     let again = second.broker.publish(message(4).deduplication_id("d")).await.unwrap();

@@ -22,7 +22,7 @@ async fn section_10_backends_publish() {
     let answer = backend(&server, Method::POST, "/publish", &body).await.json();
     let message = jim.next().await;
     assert_eq!((&message["id"], &message["data"]), (&answer["id"], &json!(null)));
-    let history = server.broker.history("room", fanfare::HistoryQuery::default()).await.unwrap();
+    let history = server.broker.history("room", &fanfare::HistoryQuery::default()).await.unwrap();
     assert_eq!(history.messages.len(), 1, "only the first was stored");
 }
 

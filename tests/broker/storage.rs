@@ -148,9 +148,11 @@ async fn section_9_pages_count_what_may_be_read() {
     assert_eq!(rest["items"][0]["key"], "k100");
     assert_eq!(rest["items"].as_array().unwrap().len(), 1);
     let query = |limit| EntryQuery { after: Some("k".to_owned()), limit };
-    let page = server.broker.entries("room", query(1_000)).await.unwrap();
-    assert_eq!(page.len(), 101);
-    assert_eq!(server.broker.entries("room", query(7)).await.unwrap(), page[..7]);
+    let page = server.broker.entries("room", &query(1_000)).await.unwrap();
+    assert_eq!((page.entries.len(), page.next), (101, None));
+    let short = server.broker.entries("room", &query(7)).await.unwrap();
+    assert_eq!(short.entries, page.entries[..7]);
+    assert_eq!(short.next.as_deref(), Some("k006"));
 }
 
 #[tokio::test]
@@ -189,7 +191,7 @@ async fn section_11_sets_are_scheduled() {
     later["scheduleExpression"] = json!(far);
     assert_eq!(jim.error(&later).await, "SCHEDULE_PERMISSION_DENIED");
     let answer = backend(&server, Method::POST, "/publish", &later).await.json();
-    let waiting = server.broker.schedules(ScheduleQuery::default()).await.unwrap().schedules;
+    let waiting = server.broker.schedules(&ScheduleQuery::default()).await.unwrap().schedules;
     assert_eq!(answer["scheduleId"], json!(waiting[0].id.to_string()));
     let soon = fanfare::Timestamp::now() + Duration::from_millis(50);
     let update = EntryUpdate::set("room", "k", &2).schedule_at(soon);

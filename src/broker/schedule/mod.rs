@@ -10,7 +10,7 @@ mod plan;
 mod waiting;
 
 pub(crate) use payload::{Deed, Task};
-pub use waiting::{Schedule, ScheduleQuery, ScheduledAction, Schedules};
+pub use waiting::{Schedule, SchedulePage, ScheduleQuery, ScheduledAction};
 
 use super::core::Core;
 use super::entries::Setting;

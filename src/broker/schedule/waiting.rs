@@ -2,7 +2,7 @@
 
 use super::payload::{Deed, Task};
 use crate::broker::core::Core;
-use crate::broker::listed::{DEFAULT_LIMIT, page_size};
+use crate::broker::listed::{DEFAULT_LIMIT, cut, page_size};
 use bytes::Bytes;
 use fanfare_storage::{MessageId, Timestamp};
 
@@ -18,7 +18,7 @@ use fanfare_storage::{MessageId, Timestamp};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduleQuery {
-    /// Only those after this one: its due time and its id.
+    /// Only those after this due time and id: the [`next`](SchedulePage::next) of the page before.
     pub after: Option<(Timestamp, MessageId)>,
     /// Only those due at or before this moment; all by default.
     pub until: Timestamp,
@@ -35,11 +35,11 @@ impl Default for ScheduleQuery {
 /// A page of schedules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Schedules {
+pub struct SchedulePage {
     /// The schedules of all channels, by due time.
     pub schedules: Vec<Schedule>,
-    /// Whether there are more beyond the last one.
-    pub more: bool,
+    /// Where the next page starts; `None` where there is none.
+    pub next: Option<(Timestamp, MessageId)>,
 }
 
 /// Something that will be done on a channel.
@@ -87,15 +87,14 @@ pub enum ScheduledAction {
 impl Core {
     pub(crate) async fn schedules(
         &self,
-        query: ScheduleQuery,
-    ) -> fanfare_storage::Result<Schedules> {
-        let ScheduleQuery { after, until, limit } = query;
+        query: &ScheduleQuery,
+    ) -> fanfare_storage::Result<SchedulePage> {
+        let ScheduleQuery { after, until, limit } = *query;
         let limit = page_size(limit);
         let asked = fanfare_storage::ScheduleQuery { after, until, limit: limit + 1 };
         let mut found = self.storage.schedules(asked).await?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        Ok(Schedules { schedules: found.into_iter().map(Schedule::from).collect(), more })
+        let next = cut(&mut found, limit).map(|last| (last.due, last.id));
+        Ok(SchedulePage { schedules: found.into_iter().map(Schedule::from).collect(), next })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::{Algorithm, ChannelClaims, Claims, SigningKey, Token};
-use crate::broker::{Broker, Connection, Core, Error, Message, Peer};
+use crate::broker::{Broker, Connection, Core, Error, Message, Peer, RevocationQuery};
 use serde_json::json;
 
 struct Place {
@@ -132,7 +132,7 @@ async fn a_revocation_that_can_t_be_stored_is_not_made() {
     let error: Error = place.broker.revoke_user("jim", Timestamp::MAX, None).await.unwrap_err();
     assert!(error.is_storage_unavailable());
     assert_eq!(connection.mailbox().drain().1, None);
-    assert!(place.broker.revocations(None, 10).is_empty());
+    assert!(place.broker.revocations(&RevocationQuery::default()).revocations.is_empty());
     assert_eq!(place.broker.stats().await.storage_errors, 1);
     place.storage.fail_revocations(false);
     place.broker.revoke_user("jim", Timestamp::MAX, None).await.unwrap();

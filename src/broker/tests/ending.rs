@@ -80,11 +80,11 @@ async fn whatever_is_asked_of_a_broker_that_has_ended_it_is_said_to_have_ended()
     let id = broker.publish(Message::new("c", "e").store_forever()).await.unwrap().id();
     broker.shutdown().await.unwrap();
     let errors = [
-        broker.history("c", HistoryQuery::default()).await.err(),
+        broker.history("c", &HistoryQuery::default()).await.err(),
         broker.entry("c", "k").await.err(),
-        broker.entries("c", EntryQuery::default()).await.err(),
+        broker.entries("c", &EntryQuery::default()).await.err(),
         broker.reactions("c", id).await.err(),
-        broker.schedules(ScheduleQuery::default()).await.err(),
+        broker.schedules(&ScheduleQuery::default()).await.err(),
         broker.cancel_schedule(id).await.err(),
         broker.revoke_user("jim", Timestamp::MAX, None).await.err(),
         broker.publish(Message::new("c", "e")).await.err(),

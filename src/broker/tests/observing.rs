@@ -363,9 +363,14 @@ mod model {
         }
 
         async fn stored(&self) -> BTreeMap<String, u64> {
-            let entries = self.place.broker.entries("c", crate::EntryQuery::default()).await;
+            let entries = self.place.broker.entries("c", &crate::EntryQuery::default()).await;
             let value = |data: &Bytes| serde_json::from_slice(data).unwrap();
-            entries.unwrap().into_iter().map(|entry| (entry.key, value(&entry.data))).collect()
+            entries
+                .unwrap()
+                .entries
+                .into_iter()
+                .map(|entry| (entry.key, value(&entry.data)))
+                .collect()
         }
     }
 

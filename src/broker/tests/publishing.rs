@@ -82,7 +82,7 @@ async fn section_10_a_batch_keeps_the_order_of_each_channel_and_is_stored_togeth
     assert_eq!(published.len(), 300);
     assert!(storage.commits() < 30, "{} commits", storage.commits());
     for (first, channel) in ["a", "b", "c"].into_iter().enumerate() {
-        let history = broker.history(channel, HistoryQuery::default()).await.unwrap().messages;
+        let history = broker.history(channel, &HistoryQuery::default()).await.unwrap().messages;
         let data: Vec<u64> =
             history.iter().map(|one| serde_json::from_slice(&one.data).unwrap()).collect();
         assert_eq!(data, (first as u64..300).step_by(3).collect::<Vec<_>>());
@@ -152,8 +152,8 @@ async fn what_the_storage_said_comes_with_the_error() {
     ];
     storage.fail_reads(2);
     let unavailable = [
-        broker.history("c", HistoryQuery::default()).await.err(),
-        broker.entries("c", EntryQuery::default()).await.err(),
+        broker.history("c", &HistoryQuery::default()).await.err(),
+        broker.entries("c", &EntryQuery::default()).await.err(),
         broker.revoke_token("jti", None).await.err(),
     ];
     let full = full.map(|error| (error, ErrorKind::Full));
@@ -192,7 +192,7 @@ async fn json_text_of_the_host_s_loses_the_white_space_around_it_and_a_null_is_n
     }
     broker.set_entry(EntryUpdate::set_raw("c", "k", " [ 1.50 ]\n")).await.unwrap();
 
-    let history = broker.history("c", HistoryQuery::default()).await.unwrap();
+    let history = broker.history("c", &HistoryQuery::default()).await.unwrap();
     assert_eq!(history.messages[0].data, "[ 1.50 ]");
     assert_eq!(broker.entry("c", "k").await.unwrap().unwrap().data, "[ 1.50 ]");
     let given = broker.reactions("c", id).await.unwrap();

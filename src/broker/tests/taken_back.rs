@@ -83,14 +83,14 @@ impl Place {
 
     /// How much there is of all that a client may write.
     async fn written(&self) -> (usize, usize, usize, usize) {
-        let history = self.broker.history("c", HistoryQuery::default()).await.unwrap().messages;
+        let history = self.broker.history("c", &HistoryQuery::default()).await.unwrap().messages;
         let reactions = match history.first() {
             Some(message) => self.broker.reactions("c", message.id).await.unwrap().len(),
             None => 0,
         };
-        let entries = self.broker.entries("c", EntryQuery::default()).await.unwrap();
-        let schedules = self.broker.schedules(ScheduleQuery::default()).await.unwrap();
-        (history.len(), reactions, entries.len(), schedules.schedules.len())
+        let entries = self.broker.entries("c", &EntryQuery::default()).await.unwrap();
+        let schedules = self.broker.schedules(&ScheduleQuery::default()).await.unwrap();
+        (history.len(), reactions, entries.entries.len(), schedules.schedules.len())
     }
 
     /// Takes all the room that there is; what is published waits for the storage's gate.
