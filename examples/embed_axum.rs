@@ -9,7 +9,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use fanfare::{Algorithm, Broker, ChannelClaims, Claims, Message, RedbStorage, SigningKey};
+use fanfare::{
+    Algorithm, Broker, ChannelClaims, Claims, Message, RedbStorage, SigningKey, Timestamp,
+};
 use serde_json::json;
 use std::error::Error;
 use std::sync::Arc;
@@ -44,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// A token to read the orders with. A real shop first asks who wants it.
 async fn token(State(shop): State<Arc<Shop>>, Path(user): Path<String>) -> Result<String, String> {
     let claims = Claims::connect().expires_in(Duration::from_secs(300)).uid(user);
-    let orders = ChannelClaims::new().subscribe(true).history_start(0);
+    let orders = ChannelClaims::new().subscribe(true).history_start(Timestamp::EPOCH);
     claims.channel("orders", orders).sign(&shop.key).map_err(|error| error.to_string())
 }
 

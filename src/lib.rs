@@ -9,6 +9,7 @@
 //! ```
 //! use fanfare::{
 //!     Algorithm, Broker, ChannelClaims, Claims, MemoryStorage, Message, MessageClaims, SigningKey,
+//!     Timestamp,
 //! };
 //! use std::time::Duration;
 //!
@@ -32,7 +33,7 @@
 //!         "room.1",
 //!         ChannelClaims::new()
 //!             .subscribe(true)
-//!             .history_start(0)
+//!             .history_start(Timestamp::EPOCH)
 //!             .message("chat", MessageClaims::new().publish(true).store_forever()),
 //!     )
 //!     .sign(&key)?;

@@ -2,7 +2,9 @@
 //! that they say.
 
 use crate::reply::{self, Reply};
-use fanfare::{ChannelClaims, Claims, MessageClaims, SignError, SigningKey, StorageClaims};
+use fanfare::{
+    ChannelClaims, Claims, MessageClaims, SignError, SigningKey, StorageClaims, Timestamp,
+};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::{Method, Request, StatusCode};
@@ -83,7 +85,7 @@ impl Demo {
         let channel = ChannelClaims::new()
             .subscribe(true)
             .get_info(true)
-            .history_start(0)
+            .history_start(Timestamp::EPOCH)
             .message("chat", chat)
             .message("is-typing", typing)
             .message("hotsock.messageReaction", reaction)

@@ -1,6 +1,7 @@
 //! Building permissions (protocol section 4).
 
 use crate::protocol::store::whole_seconds;
+use fanfare_storage::Timestamp;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -59,9 +60,10 @@ impl ChannelClaims {
         self.set("alias", alias.into())
     }
 
-    /// From when on stored messages may be listed, in Unix seconds, inclusive; 0 for all.
-    pub fn history_start(self, unix_seconds: u64) -> Self {
-        self.set("historyStart", unix_seconds)
+    /// From when on stored messages may be listed and recovered, that moment included;
+    /// [`Timestamp::EPOCH`] for all. Fractions of a second are cut off.
+    pub fn history_start(self, time: Timestamp) -> Self {
+        self.set("historyStart", time.as_unix_seconds())
     }
 
     /// What may be done with the events under a key: an exact name, a pattern with `*`, or
@@ -94,9 +96,10 @@ macro_rules! lifetimes {
             self.set("store", -1)
         }
 
-        /// It may be scheduled for times up to and including this second, in Unix seconds.
-        pub fn schedule_before(self, unix_seconds: u64) -> Self {
-            self.set("scheduleBefore", unix_seconds)
+        /// It may be scheduled for times up to and including this second; fractions of one are cut
+        /// off.
+        pub fn schedule_before(self, time: Timestamp) -> Self {
+            self.set("scheduleBefore", time.as_unix_seconds())
         }
 
         fn set(mut self, name: &str, value: impl Into<Value>) -> Self {

@@ -6,6 +6,7 @@ use super::reader::{ClaimError, Object};
 use super::signing::SigningKey;
 use super::token::{Scope, Token};
 use super::verifier::MAX_LENGTH;
+use crate::protocol::store::whole_seconds;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_storage::Timestamp;
@@ -16,7 +17,7 @@ use std::time::Duration;
 /// The claims of a token to be issued (protocol section 3).
 ///
 /// ```
-/// use fanfare::{Algorithm, ChannelClaims, Claims, MessageClaims, SigningKey};
+/// use fanfare::{Algorithm, ChannelClaims, Claims, MessageClaims, SigningKey, Timestamp};
 /// use std::time::Duration;
 ///
 /// let key = SigningKey::hmac(Algorithm::HS256, b"a secret of at least 32 bytes...")?;
@@ -28,7 +29,7 @@ use std::time::Duration;
 ///         "chat.*",
 ///         ChannelClaims::new()
 ///             .subscribe(true)
-///             .history_start(0)
+///             .history_start(Timestamp::EPOCH)
 ///             .message("message", MessageClaims::new().publish(true).echo(true).store_forever())
 ///             .message("is-typing", MessageClaims::new().publish(true)),
 ///     )
@@ -172,10 +173,10 @@ impl Claims {
         self.set("keepAlive", true)
     }
 
-    /// The client must send `hotsock.heartbeat` at least this often: 5 to 600 seconds (protocol
-    /// section 8).
-    pub fn heartbeat_timeout(self, seconds: u16) -> Self {
-        self.set("heartbeatTimeout", seconds)
+    /// The client must send `hotsock.heartbeat` at least this often: 5 to 600 seconds, counted in
+    /// whole ones, where a started one counts (protocol section 8).
+    pub fn heartbeat_timeout(self, time: Duration) -> Self {
+        self.set("heartbeatTimeout", whole_seconds(time))
     }
 
     /// Lets the connection's own metadata be changed (protocol section 7.4).

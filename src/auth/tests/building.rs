@@ -24,7 +24,7 @@ fn section_3_what_is_built_is_read_as_it_was_meant() {
         .umd(&json!({"a": 1}))
         .connection_id("c1")
         .keep_alive()
-        .heartbeat_timeout(30)
+        .heartbeat_timeout(Duration::from_secs(30))
         .umd_update()
         .umd_propagate()
         .channel(
@@ -36,7 +36,7 @@ fn section_3_what_is_built_is_read_as_it_was_meant() {
                 .omit_from_sub_count(true)
                 .umd_update(true)
                 .alias("room")
-                .history_start(7)
+                .history_start(Timestamp::from_unix_seconds(7))
                 .message(
                     "chat",
                     MessageClaims::new()
@@ -46,7 +46,7 @@ fn section_3_what_is_built_is_read_as_it_was_meant() {
                         .emit_pub_sub_event(true)
                         .react_with(["+1"])
                         .store_for(Duration::from_secs(5))
-                        .schedule_before(9),
+                        .schedule_before(Timestamp::from_unix_millis(9_999)),
                 )
                 .message("no", MessageClaims::new().publish(false).react(true))
                 .storage(
@@ -57,7 +57,7 @@ fn section_3_what_is_built_is_read_as_it_was_meant() {
                         .observe(false)
                         .emit_pub_sub_event(true)
                         .store_forever()
-                        .schedule_before(9),
+                        .schedule_before(Timestamp::from_unix_millis(9_999)),
                 ),
         )
         .channel("#regex:^x", ChannelClaims::new().subscribe(false))
@@ -117,7 +117,7 @@ fn section_3_what_a_broker_would_refuse_is_not_signed() {
     assert!(good().sign(&key).is_ok());
     assert!(problem(good().uid("x".repeat(200))).contains("uid"));
     assert!(problem(good().umd(&"x".repeat(2000))).contains("umd"));
-    assert!(problem(good().heartbeat_timeout(1)).contains("heartbeatTimeout"));
+    assert!(problem(good().heartbeat_timeout(Duration::from_secs(1))).contains("heartbeatTimeout"));
     let unserializable = std::collections::BTreeMap::from([((1, 2), 3)]);
     assert!(problem(good().umd(&unserializable)).contains("umd"));
     let wrong = ChannelClaims::new().alias("a b");
@@ -145,8 +145,8 @@ fn call() -> impl Strategy<Value = fn(Claims) -> Claims> {
         |claims| claims.umd(&()),
         |claims| claims.single_use("j"),
         |claims| claims.single_use(""),
-        |claims| claims.heartbeat_timeout(600),
-        |claims| claims.heartbeat_timeout(601),
+        |claims| claims.heartbeat_timeout(Duration::from_millis(599_001)),
+        |claims| claims.heartbeat_timeout(Duration::from_secs(601)),
         |claims| claims.and_subscribe().and_umd_scope(),
         |claims| claims.keep_alive().umd_update().umd_propagate().connection_id(""),
         |claims| with(claims, "a", ChannelClaims::new().alias("b").auto_subscribe(true)),
@@ -156,7 +156,7 @@ fn call() -> impl Strategy<Value = fn(Claims) -> Claims> {
         |claims| with(claims, "e*", ChannelClaims::new().auto_subscribe(false)),
         |claims| with(claims, "f*", ChannelClaims::new().alias("g")),
         |claims| with(claims, "#regex:[a", ChannelClaims::new()),
-        |claims| with(claims, "#regex:[a]", ChannelClaims::new().history_start(u64::MAX)),
+        |claims| with(claims, "#regex:[a]", ChannelClaims::new().history_start(Timestamp::MAX)),
         |claims| {
             let long = MessageClaims::new().store_for(Duration::from_secs(3_155_695_201));
             with(claims, "h", ChannelClaims::new().message("e", long))

@@ -23,7 +23,7 @@ impl Place {
     }
 
     fn token(&self, uid: &str) -> Token {
-        let channel = ChannelClaims::new().subscribe(true).history_start(0);
+        let channel = ChannelClaims::new().subscribe(true).history_start(Timestamp::EPOCH);
         let claims = Claims::connect().uid(uid).expires_in(Duration::from_secs(60));
         let token = claims.channel("c", channel).sign(&self.key).unwrap();
         self.core.verify_connect(&token).unwrap()

@@ -46,7 +46,7 @@ impl Place {
     pub(super) fn reader(&self, history_start: Option<u64>) -> Reader {
         let mut channel = ChannelClaims::new().subscribe(true);
         if let Some(seconds) = history_start {
-            channel = channel.history_start(seconds);
+            channel = channel.history_start(Timestamp::from_unix_seconds(seconds));
         }
         // As it is with channel storage too, the subscription is held at first.
         channel = channel.storage("k*", StorageClaims::new().observe(true));

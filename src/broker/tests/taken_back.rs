@@ -48,7 +48,7 @@ async fn thoughtful() -> (Place, Arc<Thoughtful>) {
 
 fn may_write() -> ChannelClaims {
     let message = MessageClaims::new().publish(true).react(true).store_forever();
-    let message = message.schedule_before(u64::from(u32::MAX));
+    let message = message.schedule_before(Timestamp::from_unix_seconds(u64::from(u32::MAX)));
     let storage = StorageClaims::new().set_value(true);
     ChannelClaims::new().subscribe(true).message("e", message).storage("k", storage)
 }

@@ -22,7 +22,7 @@ async fn set_umd(place: &Place, connection: &Connection, umd: &Value) {
 #[tokio::test]
 async fn section_7_4_what_changes_while_a_subscription_is_made_is_shown_too() {
     let place = Place::new().await;
-    let channel = ChannelClaims::new().subscribe(true).history_start(0);
+    let channel = ChannelClaims::new().subscribe(true).history_start(Timestamp::EPOCH);
     let claims = Claims::connect().uid("jim").umd(&1).expires_in(Duration::from_secs(60));
     let token = claims.channel(CHANNEL, channel).sign(&place.key).unwrap();
     let token = place.core.verify_connect(&token).unwrap();
