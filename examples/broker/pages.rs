@@ -17,12 +17,13 @@ pub(crate) struct Page {
 }
 
 /// Those that are there while the demo is on.
-static DEMO: [Page; 7] = [
+static DEMO: [Page; 8] = [
     Page::html("/", include_bytes!("pages/index.html")),
     Page::style("/chat.css", include_bytes!("pages/chat.css")),
     Page::style("/messages.css", include_bytes!("pages/messages.css")),
     Page::script("/chat.js", include_bytes!("pages/chat.js")),
     Page::script("/conversation.js", include_bytes!("pages/conversation.js")),
+    Page::script("/outbox.js", include_bytes!("pages/outbox.js")),
     Page::script("/reactions.js", include_bytes!("pages/reactions.js")),
     Page::script("/console/demo.js", include_bytes!("pages/console/demo.js")),
 ];

@@ -10,6 +10,7 @@ mod chat;
 mod console;
 mod driver;
 mod fanfare_js;
+mod history;
 mod page;
 mod reactions;
 mod recovery;

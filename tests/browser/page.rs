@@ -42,7 +42,7 @@ const STORED: &str = r#"
             page = (await channel.listMessages({ after: stored.at(-1)?.id })).messages;
         }
         client.terminate();
-        return stored.map(({ id, data, meta }) => [id, meta.uid, data.text]);
+        return stored.map(({ id, data, meta }) => [id, meta.uid ?? "", data.text]);
     })().then(done, (error) => done(`${error}`));
 "#;
 
@@ -108,12 +108,23 @@ impl<'a> Page<'a> {
         self.ask(SHOWN, &[json!(name)]).await
     }
 
+    /// Lets a person's pane show all that was ever said, by its button.
+    pub(crate) async fn show_older(&self, name: &str) {
+        let script = r#"
+            const pane = document.querySelector(`[data-pane="${arguments[0]}"]`);
+            const button = pane.querySelector("[data-testid=older]");
+            if (!button.hidden) button.click();
+            return button.hidden;"#;
+        let is_all = async || self.ask(script, &[json!(name)]).await;
+        self.until(&format!("{name} sees the beginning"), is_all).await;
+    }
+
     /// The texts of the same.
     pub(crate) async fn texts(&self, name: &str) -> Vec<String> {
         self.shown(name).await.into_iter().map(|message| message.text).collect()
     }
 
-    /// Id, author and text of each stored message.
+    /// Id, author (nothing for the server) and text of each stored message.
     pub(crate) async fn stored(&self) -> Vec<(String, String, String)> {
         let session = json!(self.session().await);
         let stored = self.browser.execute_async(STORED, vec![session]).await.unwrap();

@@ -78,6 +78,7 @@ fn the_pages_come_with_their_types_and_a_strict_policy() {
         ("/messages.css", "text/css; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
         ("/conversation.js", "text/javascript; charset=utf-8"),
+        ("/outbox.js", "text/javascript; charset=utf-8"),
         ("/reactions.js", "text/javascript; charset=utf-8"),
     ];
     for (path, media_type) in pages {

@@ -1,6 +1,7 @@
 /** The chat page: two panes, each one person's side of the same conversation. */
 
-import { Conversation, randomId } from "./conversation.js";
+import { Conversation } from "./conversation.js";
+import { randomId } from "./outbox.js";
 import { Reactions } from "./reactions.js";
 
 const PEOPLE = ["Jim", "Pam"];
@@ -10,6 +11,10 @@ const SESSION = /^[\w-]{1,64}$/;
 const GROUP_MS = 5 * 60_000;
 /** So close to the end, the log follows what is new. */
 const FOLLOW_PX = 48;
+/** So far above what is seen, older messages are read. */
+const READ_AHEAD_PX = 200;
+/** A screen reader takes so long to notice what was added. */
+const HUSH_MS = 1_000;
 
 const STATES = {
   connecting: "Connecting…",
@@ -39,6 +44,7 @@ class Pane {
   #log = this.#part("log");
   #list = this.#part("messages");
   #jump = this.#part("jump");
+  #olderButton = this.#part("older");
   #composer = this.#part("composer");
   #input = this.#part("input");
   #switch;
@@ -47,12 +53,22 @@ class Pane {
   /** What is not yet, by nonce; below all that is stored. @type {Map<string, HTMLElement>} */
   #pending = new Map();
   #reactions;
+  /** Reads what is older once somebody gets there. */
+  #olderSeen = new IntersectionObserver(
+    (moments) => {
+      if (moments.at(-1).isIntersecting) this.#readOlder();
+    },
+    { root: this.#log, rootMargin: `${READ_AHEAD_PX}px 0px` },
+  );
   /** The last id that each of the others has read. @type {Map<string, string>} */
   #readers = new Map();
   #following = true;
   #scrollTop = 0;
   #scrollRequested = false;
   #loaded = false;
+  /** Older messages are being added, which nobody waits for. */
+  #prepends = false;
+  #hushTimer;
   #unseen = 0;
 
   constructor(session, name) {
@@ -69,6 +85,8 @@ class Pane {
 
   close() {
     this.#conversation.close();
+    this.#olderSeen.disconnect();
+    clearTimeout(this.#hushTimer);
     document.removeEventListener("visibilitychange", this.#markRead);
     this.#root.remove();
   }
@@ -115,7 +133,34 @@ class Pane {
   added(message, next) {
     const node = this.#node(message);
     this.#place(node, message, next);
-    if (this.#loaded && message.uid !== this.#name) this.#noticeUnseen();
+    const isNews = this.#loaded && !this.#prepends && message.uid !== this.#name;
+    if (isNews) this.#noticeUnseen();
+  }
+
+  older(older) {
+    const button = this.#olderButton;
+    const hadFocus = document.activeElement === button;
+    button.hidden = older === "none";
+    button.setAttribute("aria-disabled", older === "loading");
+    button.textContent = older === "loading" ? "Reading earlier messages…" : "Earlier messages";
+    if (hadFocus && button.hidden) this.#log.focus();
+    this.#follow();
+    // Where it is still seen, it is to be noticed again.
+    this.#olderSeen.unobserve(button);
+    if (older === "some") this.#olderSeen.observe(button);
+  }
+
+  /** What is seen stays where it is, and is not read out again. */
+  prepend(add) {
+    const anchor = this.#list.lastElementChild;
+    const before = anchor?.getBoundingClientRect().top;
+    this.#hush();
+    this.#prepends = true;
+    add();
+    this.#prepends = false;
+    if (this.#following || !anchor?.isConnected) return;
+    this.#log.scrollTop += anchor.getBoundingClientRect().top - before;
+    this.#scrollTop = this.#log.scrollTop;
   }
 
   removed(message) {
@@ -195,6 +240,7 @@ class Pane {
   read(name, id) {
     this.#readers.set(name, id);
     this.#showReaders();
+    this.#follow();
   }
 
   // ---- drawing ----
@@ -290,8 +336,18 @@ class Pane {
   }
 
   #announce() {
-    // While the history loads, reading it all out would help nobody.
-    this.#log.setAttribute("aria-live", this.#loaded && this.#isActive ? "polite" : "off");
+    // While the history loads, reading it out would help nobody.
+    const isLive = this.#loaded && this.#hushTimer === undefined && this.#isActive;
+    this.#log.setAttribute("aria-live", isLive ? "polite" : "off");
+  }
+
+  #hush() {
+    clearTimeout(this.#hushTimer);
+    this.#hushTimer = setTimeout(() => {
+      this.#hushTimer = undefined;
+      this.#announce();
+    }, HUSH_MS);
+    this.#announce();
   }
 
   #follow() {
@@ -325,7 +381,12 @@ class Pane {
 
   // ---- what the person does ----
 
+  #readOlder() {
+    this.#conversation.readOlder().catch(({ message }) => say(message));
+  }
+
   #listen() {
+    this.#olderButton.addEventListener("click", () => this.#readOlder());
     document.addEventListener("visibilitychange", this.#markRead);
     this.#log.addEventListener("scroll", () => this.#scrolled());
     new ResizeObserver(() => {

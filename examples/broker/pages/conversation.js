@@ -8,12 +8,12 @@
  */
 
 import { FanfareClient, FanfareError } from "./fanfare.js";
+import { Outbox } from "./outbox.js";
 
 const CHAT = "chat";
 const TYPING = "is-typing";
 const TYPING_EVERY_MS = 1_500;
 const TYPING_LASTS_MS = 2_000;
-const OUTBOX_LIMIT = 200;
 /** The channel's storage has a key for each reader, with the last id that they have read. */
 const READ = "read.";
 const READ_AFTER_MS = 300;
@@ -22,16 +22,24 @@ const READ_AFTER_MS = 300;
 const isFinal = ({ code, status }) =>
   [400, 403, 404, 413].includes(status) && code !== "NOT_SUBSCRIBED";
 
+/** The broker has forgotten this connection; the socket just doesn't know. */
+const isForgotten = (error) => error instanceof FanfareError && error.status === 401;
+
 /**
  * @typedef {{ id: string, uid: string | null, text: string, at: Date, nonce?: string }} ChatMessage
- * @typedef {{ nonce: string, text: string, at: Date, error?: string }} OutboxEntry
+ * @typedef {import("./outbox.js").OutboxEntry} OutboxEntry
  *
  * @typedef {"connecting" | "loading" | "online" | "offline" | "refused"} State
+ *
+ * What there is before all that is shown.
+ * @typedef {"some" | "loading" | "none"} Older
  *
  * @typedef {object} View
  * @property {(state: State, reason?: string) => void} state
  * @property {(message: ChatMessage, next: ChatMessage | undefined) => void} added
  * @property {(message: ChatMessage) => void} removed
+ * @property {(older: Older) => void} older
+ * @property {(add: () => void) => void} prepend calls what adds older messages
  * @property {(entry: OutboxEntry) => void} queued
  * @property {(entry: OutboxEntry, message: ChatMessage, next: ChatMessage | undefined) => void} sent
  * @property {(entry: OutboxEntry) => void} updated
@@ -55,7 +63,8 @@ export class Conversation {
   #byNonce = new Map();
   #outbox;
 
-  /** Everything up to this id is known. */
+  /** Everything between these ids is known; `""` is the beginning of the channel. */
+  #oldest;
   #cursor;
   /** The newest id that came live; between it and the cursor there may be a gap. */
   #newestLive = "";
@@ -75,6 +84,7 @@ export class Conversation {
   #reactions = new Map();
   /** Reactions that came while the history was being read, which may be older than they are. */
   #reactedMeanwhile = [];
+  #readsOlder = false;
   #readUpTo = "";
   #readTimer;
 
@@ -115,6 +125,25 @@ export class Conversation {
     this.#outbox.mark(entry, undefined);
     this.#view.updated(entry);
     this.#publish();
+  }
+
+  /** Shows what was said before all that is shown, a page of it. Rejects where that fails. */
+  async readOlder() {
+    if (!this.#caughtUp || this.#readsOlder || !this.#oldest) return;
+    this.#readsOlder = true;
+    this.#reactedMeanwhile = [];
+    this.#view.older("loading");
+    const round = this.#round;
+    try {
+      await this.#older(round);
+    } catch (error) {
+      if (round !== this.#round) return;
+      if (!isForgotten(error)) throw error;
+      this.#catchUpLater(error);
+    } finally {
+      this.#readsOlder = false;
+      this.#view.older(this.#oldest ? "some" : "none");
+    }
   }
 
   /** @param {OutboxEntry} entry */
@@ -214,51 +243,74 @@ export class Conversation {
   }
 
   /**
-   * Reads everything after the cursor. Runs after each confirmed subscribe, so
-   * that what it reads and what comes live leave no gap between them; what both
-   * bring is recognised by its id.
+   * Reads the newest page, and later on everything after the cursor. Runs after
+   * each confirmed subscribe, so that what it reads and what comes live leave no
+   * gap between them; what both bring is recognised by its id.
    */
   async #catchUp() {
     const round = ++this.#round;
-    const isOutdated = () => round !== this.#round;
     this.#caughtUp = false;
     this.#reactedMeanwhile = [];
     this.#view.state("loading");
-    const isReturn = this.#cursor !== undefined;
     try {
-      for (;;) {
-        const messages = await this.#page({ after: this.#cursor });
-        if (isOutdated()) return;
-        if (messages.length === 0) break;
-        this.#cursor = messages.at(-1).id;
+      await this.#readNew(round);
+      // What may have been published already is in what is older, or it is not.
+      while (round === this.#round && this.#outbox.mayBeBefore(this.#oldest)) {
+        await this.#older(round);
       }
-      // Others may have reacted meanwhile to what was known before.
-      if (isReturn) await this.#page({ reverse: true });
-      if (isOutdated()) return;
     } catch (error) {
-      if (!isOutdated()) this.#catchUpLater(error);
+      if (round === this.#round) this.#catchUpLater(error);
       return;
     }
+    if (round !== this.#round) return;
     if (this.#newestLive > (this.#cursor ?? "")) this.#cursor = this.#newestLive;
     this.#caughtUp = true;
     this.#view.state("online");
+    this.#view.older(this.#oldest ? "some" : "none");
     this.#publish();
   }
 
-  async #page(options) {
+  async #readNew(round) {
+    const isReturn = this.#cursor !== undefined;
+    if (isReturn) {
+      let messages;
+      do {
+        messages = await this.#page({ after: this.#cursor }, round);
+        this.#cursor = messages.at(-1)?.id ?? this.#cursor;
+      } while (messages.length > 0);
+    }
+    // Others may have reacted meanwhile to what was known before.
+    const newest = await this.#page({ reverse: true }, round);
+    if (round !== this.#round) return;
+    this.#cursor ??= newest[0]?.id;
+    const first = newest.at(-1)?.id ?? "";
+    if (!isReturn || first < this.#oldest) this.#oldest = first;
+  }
+
+  /** What was said before all that is known, a page of it. */
+  async #older(round) {
+    const page = { reverse: true, before: this.#oldest };
+    const messages = await this.#page(page, round, (add) => this.#view.prepend(add));
+    if (round === this.#round) this.#oldest = messages.at(-1)?.id ?? "";
+  }
+
+  /** A page of the history, which is shown; none of it where its round is over. */
+  async #page(options, round, show = (add) => add()) {
     const page = { ...options, expandReactions: true };
     const { messages } = await this.#client.listMessages(this.#channel, page);
-    for (const message of messages) {
-      this.#take(message);
-      this.#reactionsAre(message);
-    }
-    for (const message of this.#reactedMeanwhile) this.#react(message);
+    if (round !== this.#round) return [];
+    show(() => {
+      for (const message of messages) {
+        this.#take(message);
+        this.#reactionsAre(message);
+      }
+      for (const message of this.#reactedMeanwhile) this.#react(message);
+    });
     return messages;
   }
 
   #catchUpLater(error) {
-    if (error instanceof FanfareError && error.status === 401) {
-      // The broker has forgotten this connection; the socket just doesn't know.
+    if (isForgotten(error)) {
       this.#client.suspend();
       this.#client.resume();
       return;
@@ -324,7 +376,7 @@ export class Conversation {
   }
 
   #reacted(message) {
-    if (!this.#caughtUp) this.#reactedMeanwhile.push(message);
+    if (!this.#caughtUp || this.#readsOlder) this.#reactedMeanwhile.push(message);
     this.#react(message);
   }
 
@@ -370,6 +422,7 @@ export class Conversation {
     for (let entry; this.#caughtUp && (entry = this.#outbox.next());) {
       const { text, nonce } = entry;
       const data = { text, nonce };
+      this.#outbox.tried(entry, this.#cursor ?? "");
       try {
         const { id } = await this.#client.publishMessage(CHAT, {
           channel: this.#channel,
@@ -428,60 +481,6 @@ export class Conversation {
   }
 }
 
-/**
- * What has been written and is not known to be stored. It outlives a reload of
- * its tab, and belongs to that tab alone: two that shared it would both send it.
- */
-class Outbox {
-  #key;
-  /** @type {OutboxEntry[]} */
-  entries = [];
-
-  constructor(key) {
-    this.#key = key;
-    try {
-      const kept = JSON.parse(sessionStorage.getItem(key)) ?? [];
-      this.entries = kept.map((entry) => ({ ...entry, at: new Date(entry.at) }));
-    } catch {
-      // Storage may be forbidden: the outbox then lives as long as the page.
-    }
-  }
-
-  add(text) {
-    if (this.entries.length >= OUTBOX_LIMIT) return undefined;
-    const entry = { nonce: randomId(), text, at: new Date() };
-    this.entries.push(entry);
-    this.#keep();
-    return entry;
-  }
-
-  find(nonce) {
-    return nonce && this.entries.find((entry) => entry.nonce === nonce);
-  }
-
-  next() {
-    return this.entries.find((entry) => entry.error === undefined);
-  }
-
-  mark(entry, error) {
-    entry.error = error;
-    this.#keep();
-  }
-
-  remove(entry) {
-    this.entries = this.entries.filter((other) => other !== entry);
-    this.#keep();
-  }
-
-  #keep() {
-    try {
-      sessionStorage.setItem(this.#key, JSON.stringify(this.entries));
-    } catch {
-      // As above; a full storage is no reason not to send.
-    }
-  }
-}
-
 async function demoToken(session, name) {
   const response = await fetch("demo/token", {
     method: "POST",
@@ -514,12 +513,4 @@ function timeOf(ulid) {
     milliseconds = milliseconds * 32 + CROCKFORD.indexOf(digit);
   }
   return new Date(milliseconds);
-}
-
-/** 130 random bits as 26 characters of base32. */
-export function randomId() {
-  const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
-  return Array.from(crypto.getRandomValues(new Uint8Array(26)), (byte) => alphabet[byte % 32]).join(
-    "",
-  );
 }
