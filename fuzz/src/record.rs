@@ -123,6 +123,7 @@ fn writes(first: u64) -> Vec<Item> {
         payload: Bytes::from_static(b"payload"),
     };
     let entry = |key: &str, expires_at| SetEntry {
+        id: id(first),
         key: key.to_owned(),
         value: Some(Bytes::from_static(br#"{"a":1.50}"#)),
         author: author(),

@@ -61,6 +61,7 @@ impl Setting {
             announcer.prepare(channel, describe)
         });
         let set = SetEntry {
+            id: MessageId::MIN,
             key: self.key,
             value,
             author: self.author,

@@ -151,7 +151,7 @@ impl Change {
             Self::RemoveReaction(remove) => RemoveReaction { id, ..remove.clone() }.into(),
             Self::SetEntry(set) => {
                 let context = join_context(id, &set.context);
-                SetEntry { context, ..set.clone() }.into()
+                SetEntry { id, context, ..set.clone() }.into()
             }
             // With an id of its own, which is unique in the whole store.
             Self::AddSchedule(schedule) => schedule.clone().into(),
@@ -219,8 +219,11 @@ impl Draft {
     /// Whether storage learns the id, and so tells of it after a restart.
     pub(super) fn stores_its_id(&self) -> bool {
         self.write.as_ref().is_some_and(|write| match write.change {
-            Change::Message { .. } | Change::AddReaction(_) | Change::RemoveReaction(_) => true,
-            Change::SetEntry(_) | Change::AddSchedule(_) => false,
+            Change::Message { .. }
+            | Change::AddReaction(_)
+            | Change::RemoveReaction(_)
+            | Change::SetEntry(_) => true,
+            Change::AddSchedule(_) => false,
         })
     }
 

@@ -130,7 +130,7 @@ pub trait Storage: Send + Sync + fmt::Debug + 'static {
     /// All revocations in force at `now`, in any order.
     async fn revocations(&self, now: Timestamp) -> Result<Vec<Revocation>>;
 
-    /// The greatest id of all channels and schedules that this store has seen in commits or was
+    /// The greatest id of all channels, entries and schedules that this store has seen in commits or was
     /// told by [`raise_high_water`](Self::raise_high_water). A broker asks at its start, and
     /// makes only greater ids.
     async fn high_water(&self) -> Result<Option<MessageId>>;

@@ -147,6 +147,10 @@ pub struct RemoveReaction {
 /// cleared or refused stays for the sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetEntry {
+    /// Its place in the channel's order. It raises the store's
+    /// [`high_water`](crate::Storage::high_water), whatever the outcome but
+    /// [`Outcome::ScheduleGone`], and is neither kept nor compared with the channel's newest.
+    pub id: MessageId,
     /// The key.
     pub key: String,
     /// The value, JSON text; `None` clears.

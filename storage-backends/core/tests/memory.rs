@@ -22,6 +22,7 @@ fn publish(id: MessageId, size: usize, retention: Retention) -> Item {
 
 fn set(key: &str, value: Option<&'static str>) -> Item {
     Item::from(Write::SetEntry(SetEntry {
+        id: MessageId::MIN,
         key: key.to_owned(),
         value: value.map(|value| Bytes::from_static(value.as_bytes())),
         author: None,

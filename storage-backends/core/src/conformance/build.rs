@@ -214,6 +214,7 @@ pub(super) fn unreact(uid: &str, message: u128, reaction: &str, number: u128) ->
 /// Sets an entry for good.
 pub(super) fn set(key: &str, value: impl Into<Bytes>) -> SetEntry {
     SetEntry {
+        id: MessageId::MIN,
         key: key.to_owned(),
         value: Some(value.into()),
         author: Some(author("jim")),

@@ -60,6 +60,9 @@ impl Model {
         let outcome = if let Write::AddSchedule(schedule) = item.write {
             self.add_schedule(schedule)
         } else {
+            if let Write::SetEntry(set) = &item.write {
+                self.high = self.high.max(Some(set.id));
+            }
             let channel = self.channels.entry(channel.to_owned()).or_default();
             let outcome = channel.apply(item.write, now);
             self.high = self.high.max(channel.newest);

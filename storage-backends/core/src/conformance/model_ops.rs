@@ -355,6 +355,7 @@ impl Driver {
                 })
             }
             WriteOp::Set { key, value, seconds, announce, max_keys } => Write::SetEntry(SetEntry {
+                id: self.write_id(channel, key == 0),
                 key: NAMES[key].to_owned(),
                 value: value.map(|value| Bytes::from_static(VALUES[value].as_bytes())),
                 author: announce.then(|| author("pam")),

@@ -1,9 +1,10 @@
 //! Single use, revocations, and the greatest id.
 
 use super::build::{
-    NOW, Subject, after, forever, id, kept, odd_names, react, schedule, token, unreact, until,
+    NOW, Subject, after, clear, forever, id, kept, odd_names, react, schedule, set_until, token,
+    unreact, until,
 };
-use crate::{MessageId, Retention, Revocation, RevokedSubject};
+use crate::{MessageId, Outcome, Retention, Revocation, RevokedSubject, SetEntry};
 
 pub(super) async fn a_token_is_spent_once(subject: Subject) {
     let store = &subject.store;
@@ -131,9 +132,17 @@ pub(super) async fn high_water_follows_every_id(subject: Subject) {
     assert_eq!(high_water(&subject).await, Some(id(8)));
     subject.apply("room", [schedule(9, "room", 10)]).await;
     assert_eq!(high_water(&subject).await, Some(id(9)));
+    let entry = |number, key| SetEntry { id: id(number), ..set_until(key, "1", 10) };
+    subject.apply("entries", [entry(11, "a"), entry(10, "b")]).await;
+    assert_eq!(high_water(&subject).await, Some(id(11)));
+    let unchanged = [entry(12, "a"), SetEntry { id: id(13), ..clear("none") }];
+    assert_eq!(subject.commit("entries", unchanged, NOW).await, [const { Outcome::Unchanged }; 2]);
+    assert_eq!(high_water(&subject).await, Some(id(13)));
+    let older = subject.one("entries", forever(1), NOW).await;
+    assert_eq!(older, Outcome::Applied, "messages are compared with messages alone");
     subject.store.cancel_schedule(id(9)).await.unwrap();
     subject.sweep(after(1_000_000)).await;
-    assert_eq!(high_water(&subject).await, Some(id(9)), "it survives what it came from");
+    assert_eq!(high_water(&subject).await, Some(id(13)), "it survives what it came from");
 }
 
 pub(super) async fn high_water_is_raised_and_never_lowered(subject: Subject) {

@@ -51,6 +51,8 @@ pub(super) struct Channel<'a, 'view> {
     has_head: bool,
     /// Read when it is first needed.
     newest: Option<Option<MessageId>>,
+    /// The greatest id that is none of the channel's own.
+    pub(super) seen: Option<MessageId>,
     /// Whether the channel has content now that it may not have had.
     is_touched: bool,
 }
@@ -68,6 +70,7 @@ impl<'a, 'view> Channel<'a, 'view> {
             stored_head: head,
             has_head,
             newest: None,
+            seen: None,
             is_touched: false,
         })
     }
@@ -76,8 +79,8 @@ impl<'a, 'view> Channel<'a, 'view> {
     /// without may be a forgotten one; it need not be written for every message, since the last
     /// message tells the newest id too.
     pub(super) fn save(self) -> Result<()> {
-        if let Some(Some(newest)) = self.newest {
-            raise_high_water(self.txn, newest)?;
+        if let Some(greatest) = self.newest.flatten().max(self.seen) {
+            raise_high_water(self.txn, greatest)?;
         }
         if !self.has_head && (self.is_touched || self.head != self.stored_head) {
             self.txn.put(keys::check(self.now + REMEMBERED, self.name), Vec::new());

@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 
 impl Channel<'_, '_> {
     pub(super) fn set_entry(&mut self, set: SetEntry) -> Result<Outcome> {
-        let SetEntry { key, value, author, expires_at, announce_expiry, context, max_keys } = set;
+        let SetEntry { id, key, value, author, expires_at, announce_expiry, context, max_keys } =
+            set;
+        self.seen = self.seen.max(Some(id));
         let place = self.keys.entry(&key);
         let stored = self.txn.get(&place)?;
         let stored = stored.map(|record| record::decode_entry(key.clone(), record)).transpose()?;

@@ -173,6 +173,8 @@ pub(super) struct Batch<'a> {
     pub(super) channel: &'a mut Channel,
     pub(super) expiries: &'a mut Expiries,
     pub(super) ledger: &'a mut Ledger,
+    /// See [`Shard::high`](super::shard::Shard::high).
+    pub(super) high: &'a mut Option<MessageId>,
     pub(super) now: Timestamp,
 }
 
@@ -324,7 +326,9 @@ impl Batch<'_> {
     }
 
     pub(super) fn set_entry(&mut self, set: SetEntry) -> Outcome {
-        let SetEntry { key, value, author, expires_at, announce_expiry, context, max_keys } = set;
+        let SetEntry { id, key, value, author, expires_at, announce_expiry, context, max_keys } =
+            set;
+        *self.high = (*self.high).max(Some(id));
         let stored = self.channel.entries.get(key.as_str());
         let expired = stored.filter(|entry| is_expired(entry, self.now) && entry.announce_expiry);
         let (former, expired) =

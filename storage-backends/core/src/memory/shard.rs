@@ -21,7 +21,7 @@ pub(super) struct Shard {
     /// Joined marks of the channels that were forgotten. Any channel that is not here may be one
     /// of them, and starts with these.
     forgotten: Marks,
-    /// No id in a commit to this shard was greater.
+    /// No id that was seen in a commit to this shard was greater.
     high: Option<MessageId>,
     expiries: Expiries,
     /// Each channel, by when to see whether it can be forgotten.
@@ -75,6 +75,7 @@ impl Shard {
             channel: &mut channel,
             expiries: &mut self.expiries,
             ledger: &mut ledger,
+            high: &mut self.high,
             now,
         };
         let outcomes = items

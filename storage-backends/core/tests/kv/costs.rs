@@ -152,6 +152,7 @@ async fn nothing_is_left_of_what_has_expired() {
             publish(1, Retention::Until(end)).into(),
             Publish { deduplication, ..publish(2, Retention::Until(end)) }.into(),
             SetEntry {
+                id: id(1),
                 key,
                 value: Some(Bytes::from_static(b"1")),
                 author: None,
