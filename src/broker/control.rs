@@ -27,8 +27,8 @@ impl Broker {
     }
 
     /// Closes all connections of a user, as [`disconnect`](Self::disconnect) does, and returns how
-    /// many it closed; those that were closing already do not count. It costs what it closes. Where the future is dropped, some are closed and
-    /// others not.
+    /// many it closed; those that were closing already do not count. It costs what it closes. Where
+    /// the future is dropped, some are closed and others not.
     pub async fn disconnect_user(&self, uid: &str) -> usize {
         let mut closed = 0;
         for page in self.core.connections.pages(Some(uid)) {
@@ -67,7 +67,8 @@ impl Broker {
     }
 
     /// Puts other permissions in the place of those that a connection's token gave it, from its
-    /// next message on; what it sent before and still waits has to be permitted by them too. Subscriptions that are no longer granted end, which the client is told by
+    /// next message on; what it sent before and still waits has to be permitted by them too.
+    /// Subscriptions that are no longer granted end, which the client is told by
     /// `hotsock.unsubscribed`; what subscribe tokens granted stays granted. The others go on as they
     /// are, under their aliases too, and observe what they now may. New channels with
     /// `autoSubscribe` are not subscribed to, but may be. When the client connects again, its token
