@@ -14,6 +14,9 @@ const SLOW: Duration = Duration::from_micros(250);
 /// How many times as long as a slow read took reads stay on threads of their own after it.
 const PAUSE: u32 = 100;
 
+/// The longest pause: a disk that hung for long may be well again.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
 /// Lets async callers read by themselves while the engine answers from memory.
 ///
 /// To hand a read to another thread and its answer back costs two wake-ups, which is more than
@@ -23,7 +26,8 @@ const PAUSE: u32 = 100;
 /// - while the engine gives a view without waiting ([`Engine::view_now`]);
 /// - while no read was slow shortly before, in place or elsewhere, of those that may have waited
 ///   for a disk ([`View::may_have_waited`]). The pause after a slow one is a hundred times as long
-///   as the read was, so that disks take about a hundredth of a runtime thread's time;
+///   as the read was, up to a minute, so that disks take about a hundredth of a runtime thread's
+///   time;
 /// - while fewer than a number of others are: a disk that hangs stops no more threads than that.
 pub(super) struct DirectReads {
     /// Whoever closes the store has to be the last to hold it.
@@ -108,7 +112,8 @@ impl Pace {
     /// Remembers how long a read took.
     fn note(&self, taken: Duration) {
         if taken > self.slow {
-            let until = self.start.elapsed().saturating_add(taken.saturating_mul(PAUSE));
+            let pause = taken.saturating_mul(PAUSE).min(MAX_PAUSE);
+            let until = self.start.elapsed() + pause;
             self.slow_until.fetch_max(micros(until), Ordering::Relaxed);
         }
     }
