@@ -26,7 +26,8 @@ impl<'a> Burst<'a> {
         let bytes = match &*deliveries {
             [only] => only.frame.clone(),
             many => {
-                let mut bytes = BytesMut::new();
+                let length = many.iter().map(|delivery| delivery.frame.len()).sum();
+                let mut bytes = BytesMut::with_capacity(length);
                 many.iter().for_each(|delivery| bytes.extend_from_slice(&delivery.frame));
                 bytes.freeze()
             }

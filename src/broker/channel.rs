@@ -364,7 +364,7 @@ impl State {
             id,
             frame: draft.frame.stamp(id),
             audience: draft.audience,
-            stage: draft.write.map_or(Stage::Ready(None), |write| Stage::Unsaved(Box::new(write))),
+            stage: draft.write.map_or(Stage::Ready(None), Stage::Unsaved),
             settle,
             announcement: draft.announcement,
             _permit: permit,

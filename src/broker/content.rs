@@ -84,7 +84,7 @@ impl Content {
         }
         if let Some(data) = fields.raw(Field::Data) {
             // What stands inside of an object has been parsed, and has no white space around it.
-            self.data = Ok(data.get().to_owned());
+            self.data = Ok(data.to_owned());
         }
         let zone = fields.string(Field::ScheduleExpressionTimezone)?;
         if let Some(expression) = fields.string(Field::ScheduleExpression)? {

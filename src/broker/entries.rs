@@ -73,7 +73,7 @@ impl Setting {
         Draft {
             frame,
             audience,
-            write: Some(PendingWrite { change: Change::SetEntry(set), fulfils }),
+            write: Some(Box::new(PendingWrite { change: Change::SetEntry(set), fulfils })),
             announcement,
         }
     }

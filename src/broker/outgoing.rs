@@ -30,7 +30,8 @@ pub(crate) struct Draft {
     pub(crate) frame: UnstampedFrame,
     pub(crate) audience: Audience,
     /// What storage is asked to do before anybody sees it, if anything.
-    pub(crate) write: Option<PendingWrite>,
+    /// In a box, since most have none, and drafts are moved several times.
+    pub(crate) write: Option<Box<PendingWrite>>,
     /// What the host hears of it once it is delivered, if anything.
     pub(crate) announcement: Option<Box<Announcement>>,
 }
@@ -109,13 +110,13 @@ pub(crate) enum Refusal {
 }
 
 impl PendingWrite {
-    fn message(event: &str, author: Option<Author>, retention: Retention) -> Option<Self> {
+    fn message(event: &str, author: Option<Author>, retention: Retention) -> Option<Box<Self>> {
         if retention == Retention::None {
             return None;
         }
         let change =
             Change::Message { event: event.to_owned(), author, retention, deduplication: None };
-        Some(Self { change, fulfils: None })
+        Some(Box::new(Self { change, fulfils: None }))
     }
 
     /// The write, with its id and the data of its frame.

@@ -201,7 +201,7 @@ fn draft(channel: &str, message: &CheckedMessage, now: Timestamp) -> Draft {
             retention,
             deduplication: Some(deduplication(key.clone(), now)),
         };
-        draft.write = Some(PendingWrite { change, fulfils: None });
+        draft.write = Some(Box::new(PendingWrite { change, fulfils: None }));
     }
     draft
 }

@@ -218,7 +218,7 @@ mod tests {
             id: id(number),
             frame: frame.stamp(id(number)),
             audience,
-            stage: write.map_or(Stage::Ready(None), |write| Stage::Unsaved(Box::new(write))),
+            stage: write.map_or(Stage::Ready(None), Stage::Unsaved),
             settle: Settle::Nobody,
             announcement,
             _permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),

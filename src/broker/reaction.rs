@@ -121,7 +121,7 @@ impl HostReaction {
         let reacting = Reacting::parse(data)?;
         let uid = data.string(Field::Uid)?.unwrap_or_default().into_owned();
         user::check_uid(&uid)?;
-        let umd = data.raw(Field::Umd).map(|umd| umd.get().to_owned());
+        let umd = data.raw(Field::Umd).map(str::to_owned);
         let umd = umd.map(user::checked_umd).transpose()?.flatten();
         Ok(Self { reacting, uid, umd, cause })
     }
@@ -298,7 +298,7 @@ impl Core {
         Draft {
             frame: UnstampedFrame::message(channel, event, &data, Some(&meta)),
             audience: Audience::AllBut(except),
-            write: Some(PendingWrite { change, fulfils: None }),
+            write: Some(Box::new(PendingWrite { change, fulfils: None })),
             announcement,
         }
     }

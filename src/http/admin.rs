@@ -154,7 +154,7 @@ fn set_permissions(core: &Core, id: &str, body: &[u8]) -> Result<Response<Body>,
     let channels = channels.ok_or_else(|| {
         invalid("the field \"channels\" is missing; an empty object takes all permissions away")
     })?;
-    core.set_permissions(id, channels.get())?;
+    core.set_permissions(id, channels)?;
     no_content_if(true)
 }
 

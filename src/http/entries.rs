@@ -9,7 +9,6 @@ use crate::protocol::names;
 use crate::session::required_key;
 use http::request::Parts;
 use http::{Response, StatusCode};
-use serde_json::value::RawValue;
 
 /// Keys that one list may name.
 const MAX_KEYS: usize = 100;
@@ -55,7 +54,7 @@ fn keys(fields: &Fields<'_>) -> Result<Option<Vec<String>>, ProtocolError> {
     if !fields.has(Field::Keys) {
         return Ok(None);
     }
-    let keys = fields.raw(Field::Keys).map_or("", RawValue::get);
+    let keys = fields.raw(Field::Keys).unwrap_or_default();
     let keys: Vec<String> = serde_json::from_str(keys).map_err(|_| wrong_keys())?;
     checked(keys).map(Some)
 }

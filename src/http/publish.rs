@@ -167,7 +167,7 @@ async fn publish_to_channels(
     fields: &Fields<'_>,
 ) -> Result<Response<Body>, ProtocolError> {
     let wrong = || invalid("the field \"channels\" must be an array of 1 to 1,000 strings");
-    let channels = fields.raw(Field::Channels).map_or("", RawValue::get);
+    let channels = fields.raw(Field::Channels).unwrap_or_default();
     let channels: Vec<Cow<'_, str>> = serde_json::from_str(channels).map_err(|_| wrong())?;
     if channels.is_empty() || channels.len() > MAX_CHANNELS {
         return Err(wrong());

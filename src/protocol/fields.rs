@@ -4,9 +4,11 @@
 //! byte for byte, and a field of the wrong type is an error only where it matters, with a message
 //! that names the field and the type expected (protocol section 13, `INVALID_MESSAGE`).
 
+mod flat;
+
 use super::error::{Code, ProtocolError};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -63,16 +65,48 @@ fields! {
 /// names are ignored.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
-    values: [Option<&'a RawValue>; Field::COUNT],
+    values: [Option<&'a str>; Field::COUNT],
 }
 
 impl<'a> Fields<'a> {
+    /// Those of an object without any.
+    pub(crate) const NONE: Self = Self { values: [None; Field::COUNT] };
+
     /// Parses a whole text.
     pub(crate) fn parse(text: &'a str) -> Result<Self, ProtocolError> {
+        let mut fields = Self::NONE;
+        fields.read(text)?;
+        Ok(fields)
+    }
+
+    /// As [`parse`](Self::parse), in the place of [`NONE`](Self::NONE). Fields are large: where
+    /// they are parsed for each message, copying them shows.
+    pub(crate) fn read(&mut self, text: &'a str) -> Result<(), ProtocolError> {
+        match self.read_flat(text) {
+            Some(()) => Ok(()),
+            None => {
+                *self = Self::NONE;
+                self.read_any(text)
+            }
+        }
+    }
+
+    /// Reads what has the usual shape; `None` leaves anything here.
+    fn read_flat(&mut self, text: &'a str) -> Option<()> {
+        flat::read(text, |name, value| {
+            if let Some(field) = Field::by_name(name) {
+                self.values[field as usize] = Some(value);
+            }
+        })
+    }
+
+    fn read_any(&mut self, text: &'a str) -> Result<(), ProtocolError> {
         if !text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok() {
             return Err(invalid("the message must be a JSON object"));
         }
-        serde_json::from_str(text).map_err(|error| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let read = self.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        read.map_err(|error| {
             invalid(format!(
                 "the message is not valid JSON (at line {}, column {})",
                 error.line(),
@@ -90,18 +124,18 @@ impl<'a> Fields<'a> {
     pub(crate) fn object(&self, field: Field) -> Result<Option<Fields<'a>>, ProtocolError> {
         match self.present(field) {
             None => Ok(None),
-            Some(value) if value.get().starts_with('{') => Self::parse(value.get()).map(Some),
+            Some(value) if value.starts_with('{') => Self::parse(value).map(Some),
             Some(_) => Err(wrong_type(field, "an object")),
         }
     }
 
     /// The text as it came, `null` included.
-    pub(crate) fn raw(&self, field: Field) -> Option<&'a RawValue> {
+    pub(crate) fn raw(&self, field: Field) -> Option<&'a str> {
         self.values[field as usize]
     }
 
     pub(crate) fn string(&self, field: Field) -> Result<Option<Cow<'a, str>>, ProtocolError> {
-        let Some(value) = self.present(field).map(RawValue::get) else { return Ok(None) };
+        let Some(value) = self.present(field) else { return Ok(None) };
         let Some(inside) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
             return Err(wrong_type(field, "a string"));
         };
@@ -116,7 +150,7 @@ impl<'a> Fields<'a> {
 
     /// A boolean; absent and null are false.
     pub(crate) fn flag(&self, field: Field) -> Result<bool, ProtocolError> {
-        match self.present(field).map(RawValue::get) {
+        match self.present(field) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(wrong_type(field, "a boolean")),
@@ -127,10 +161,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn integer(&self, field: Field) -> Result<Option<i64>, ProtocolError> {
         let Some(value) = self.present(field) else { return Ok(None) };
         let wrong = || wrong_type(field, "an integer");
-        if let Ok(number) = serde_json::from_str::<i64>(value.get()) {
+        if let Ok(number) = serde_json::from_str::<i64>(value) {
             return Ok(Some(number));
         }
-        let number = serde_json::from_str::<f64>(value.get()).map_err(|_| wrong())?;
+        let number = serde_json::from_str::<f64>(value).map_err(|_| wrong())?;
         // 2^53: beyond it a float no longer tells whole numbers apart.
         let whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
         #[allow(clippy::cast_possible_truncation)] // checked in the line above
@@ -142,8 +176,8 @@ impl<'a> Fields<'a> {
         self.present(field).is_some()
     }
 
-    fn present(&self, field: Field) -> Option<&'a RawValue> {
-        self.raw(field).filter(|value| value.get() != "null")
+    fn present(&self, field: Field) -> Option<&'a str> {
+        self.raw(field).filter(|value| *value != "null")
     }
 }
 
@@ -155,32 +189,33 @@ fn wrong_type(field: Field, expected: &str) -> ProtocolError {
     invalid(format!("the field {:?} must be {expected}", field.name()))
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
+impl<'de> DeserializeSeed<'de> for &mut Fields<'de> {
+    type Value = ();
 
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de> Visitor<'de> for &mut Fields<'de> {
+    type Value = ();
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut values = [None; Field::COUNT];
-                while let Some(name) = map.next_key::<Name>()? {
-                    match name.0 {
-                        Some(field) => values[field as usize] = Some(map.next_value()?),
-                        None => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Name>()? {
+            match name.0 {
+                Some(field) => {
+                    self.values[field as usize] = Some(map.next_value::<&RawValue>()?.get());
                 }
-                Ok(Fields { values })
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
-
-        deserializer.deserialize_map(FieldsVisitor)
+        Ok(())
     }
 }
 
@@ -215,12 +250,13 @@ impl<'de> Deserialize<'de> for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn values_stay_as_they_were_written() {
         let fields = Fields::parse(r#" {"x":[{"event":1}], "data" : {"b":1.50,"a":"\u00e4"} } "#);
         let fields = fields.unwrap();
-        assert_eq!(fields.raw(Field::Data).unwrap().get(), r#"{"b":1.50,"a":"\u00e4"}"#);
+        assert_eq!(fields.raw(Field::Data).unwrap(), r#"{"b":1.50,"a":"\u00e4"}"#);
         assert!(fields.raw(Field::Event).is_none());
     }
 
@@ -238,7 +274,7 @@ mod tests {
         assert!(!fields.flag(Field::Reverse).unwrap());
         assert_eq!(fields.integer(Field::Store).unwrap(), None);
         assert!(fields.object(Field::Data).unwrap().is_none());
-        assert_eq!(fields.raw(Field::Data).unwrap().get(), "null");
+        assert_eq!(fields.raw(Field::Data).unwrap(), "null");
     }
 
     #[test]
@@ -280,10 +316,81 @@ mod tests {
         }
     }
 
+    /// Parts of JSON that random texts are made of: whole ones, and what breaks them.
+    const PARTS: [&str; 30] = [
+        "{",
+        "}",
+        "{",
+        "}",
+        ",",
+        ",",
+        ",",
+        ":",
+        ":",
+        ":",
+        "[",
+        "]",
+        " ",
+        "\n\t\r",
+        "\"event\"",
+        "\"event\"",
+        "\"channel\"",
+        "\"data\"",
+        "\"data\"",
+        "\"\"",
+        "\"other\"",
+        "\"\\u0064ata\"",
+        "\"a\\\"b\"",
+        "\"ä and more than sixteen bytes\"",
+        "\"\\ud800\"",
+        "\"\u{1}\"",
+        "null",
+        "-1.5e3",
+        "{\"event\":1}",
+        "\u{feff}",
+    ];
+
+    fn text() -> impl Strategy<Value = String> {
+        let member = (prop::sample::select(&PARTS[14..24]), prop::sample::select(&PARTS[14..29]))
+            .prop_map(|(name, value)| format!("{name} :{value}"));
+        let object = prop::collection::vec(member, 0..5)
+            .prop_map(|members| format!("{{{}}}", members.join(",")));
+        let anything = prop::collection::vec(prop::sample::select(&PARTS[..]), 0..9)
+            .prop_map(|parts| parts.concat());
+        prop_oneof![2 => object, 1 => anything]
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_the_usual_shape_is_read_as_anything_else_is(text in text()) {
+            let (mut flat, mut any) = (Fields::NONE, Fields::NONE);
+            let read = any.read_any(&text);
+            if flat.read_flat(&text).is_some() {
+                prop_assert!(read.is_ok());
+                prop_assert_eq!(flat.values, any.values);
+            }
+            let parsed = Fields::parse(&text);
+            prop_assert_eq!(parsed.map(|fields| fields.values), read.map(|()| any.values));
+        }
+    }
+
+    #[test]
+    fn messages_have_the_usual_shape() {
+        for text in [
+            r#"{"event":"chat","channel":"room","data":"text"}"#,
+            r#" { "event" : "chat" , "data" : { "a" : [ "\"" ] } , "store" : -1 , "x" : null } "#,
+            r#"{"data":"a \"quoted\" word"}"#,
+            "{}",
+        ] {
+            let mut fields = Fields::NONE;
+            assert!(fields.read_flat(text).is_some(), "{text}");
+        }
+    }
+
     #[test]
     fn data_may_nest_as_deep_as_fits() {
         let deep = "[".repeat(16_000) + &"]".repeat(16_000);
         let text = format!(r#"{{"data":{deep},"other":{deep}}}"#);
-        assert_eq!(Fields::parse(&text).unwrap().raw(Field::Data).unwrap().get(), deep);
+        assert_eq!(Fields::parse(&text).unwrap().raw(Field::Data).unwrap(), deep);
     }
 }

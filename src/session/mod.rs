@@ -167,10 +167,10 @@ impl<R> Session<R> {
         }
         debug_assert!(self.waiting.is_none(), "a message was handed in too early");
         self.timers.touch(now);
-        let fields = match Fields::parse(text) {
-            Ok(fields) => fields,
-            Err(error) => return self.nonsense(now, error),
-        };
+        let mut fields = Fields::NONE;
+        if let Err(error) = fields.read(text) {
+            return self.nonsense(now, error);
+        }
         let channel = match fields.string(Field::Channel) {
             Ok(channel) => channel,
             Err(error) => return self.nonsense(now, error),

@@ -8,7 +8,6 @@ use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::store::StoreFor;
 use crate::protocol::{names, schedule};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -92,7 +91,7 @@ pub(super) fn publish_denied(event: &str, channel: &str) -> ProtocolError {
 
 /// The field `data` as it came, `null` where it is absent.
 pub(super) fn checked_data<'a>(fields: &Fields<'a>) -> Result<&'a str, ProtocolError> {
-    let data = fields.raw(Field::Data).map_or("null", RawValue::get);
+    let data = fields.raw(Field::Data).unwrap_or("null");
     check_data_size(data).map(|()| data)
 }
 

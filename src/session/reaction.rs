@@ -9,7 +9,6 @@ use crate::protocol::event::Meta;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::names;
 use fanfare_storage::MessageId;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// The command, whose permissions say whether the sender gets its own reactions.
@@ -84,7 +83,7 @@ pub(crate) fn check_reaction(reaction: &str) -> Result<(), ProtocolError> {
 /// The command's `data`, which has to be an object. What would put the reaction off, or drop it, is
 /// refused: to take it and do something else would be worse.
 pub(crate) fn reaction_data<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, ProtocolError> {
-    check_data_size(fields.raw(Field::Data).map_or("", RawValue::get))?;
+    check_data_size(fields.raw(Field::Data).unwrap_or_default())?;
     for (field, code) in [
         (Field::ScheduleExpression, Code::InvalidSchedule),
         (Field::DeduplicationId, Code::InvalidMessage),

@@ -105,7 +105,10 @@ impl Core {
         let draft = Draft {
             frame: UnstampedFrame::without_id(0, |_| ()),
             audience: Audience::Nobody,
-            write: Some(PendingWrite { change: Change::AddSchedule(schedule), fulfils: None }),
+            write: Some(Box::new(PendingWrite {
+                change: Change::AddSchedule(schedule),
+                fulfils: None,
+            })),
             announcement: None,
         };
         Ok(Booking { id, draft, bookings: Arc::clone(&self.bookings), due })
@@ -150,7 +153,7 @@ impl Task {
                 return setting.draft(core.hub.announcer(), channel, max_keys, Some(id));
             }
         };
-        let write = Some(PendingWrite { change, fulfils: Some(id) });
+        let write = Some(Box::new(PendingWrite { change, fulfils: Some(id) }));
         Draft { frame, audience, write, announcement }
     }
 }
