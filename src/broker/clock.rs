@@ -9,6 +9,11 @@ use std::time::{Duration, Instant};
 pub(crate) trait Clock: Send + Sync + Debug + 'static {
     fn now(&self) -> Now;
 
+    /// The wall clock alone.
+    fn wall(&self) -> Timestamp {
+        self.now().wall
+    }
+
     /// A time of up to `most`, another one whenever it is asked for: what would happen to many at
     /// one moment is so spread over a while.
     fn jitter(&self, most: Duration) -> Duration;
@@ -29,6 +34,10 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         Now { wall: Timestamp::now(), steady: self.start.elapsed() }
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp::now()
     }
 
     fn jitter(&self, most: Duration) -> Duration {

@@ -144,7 +144,7 @@ impl Hub {
     /// Puts a message into its channel's order and sees to its storage and delivery. The id is
     /// final where the message is not stored; otherwise the one that is settled with is.
     pub(crate) fn publish(self: &Arc<Self>, channel: &Arc<str>, outgoing: Outgoing) -> MessageId {
-        let now = self.clock.now().wall;
+        let now = self.clock.wall();
         let unstored = !outgoing.draft.stores_its_id();
         if outgoing.draft.audience != Audience::Nobody {
             self.counters.published.add(1);

@@ -9,7 +9,7 @@ use super::publish::Pending;
 use super::subscribers::ConnectionKey;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::fields::{Field, Fields};
-use crate::protocol::frame::UnstampedFrame;
+use crate::protocol::frame::{Sender, UnstampedFrame};
 use crate::protocol::{json, user};
 use crate::session::{HistoryScope, Reacting, ReactionAction, ReactionRequest, check_reaction};
 use bytes::Bytes;
@@ -269,8 +269,8 @@ impl Core {
         let mut data = format!(r#"{{"messageId":"{message}","reaction":"#).into_bytes();
         json::string(&mut data, reaction);
         data.extend_from_slice(format!(r#","action":"{name}"}}"#).as_bytes());
-        let mut meta = Vec::with_capacity(64);
-        json::meta(&mut meta, Some(uid), umd.as_deref());
+        let sender = Sender { uid: Some(uid), umd: umd.as_deref() };
+        let frame = UnstampedFrame::message(channel, event, &data, Some(sender));
         // Kept for the event of its removal.
         let context = told.as_ref().map_or_else(Bytes::new, |told| told.cause.to_notes());
         let announcement = self.reaction_announcement(channel, reacting, (uid, umd.clone()), told);
@@ -296,7 +296,7 @@ impl Core {
             }),
         };
         Draft {
-            frame: UnstampedFrame::message(channel, event, &data, Some(&meta)),
+            frame,
             audience: Audience::AllBut(except),
             write: Some(Box::new(PendingWrite { change, fulfils: None })),
             announcement,

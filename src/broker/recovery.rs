@@ -8,8 +8,7 @@
 use super::core::Core;
 use super::replay::{Kept, PAGE_BYTES, ReplayRoom};
 use super::subscribers::Registration;
-use crate::protocol::frame::{Frame, StampedFrame, UnstampedFrame};
-use crate::protocol::json;
+use crate::protocol::frame::{Frame, Sender, StampedFrame, UnstampedFrame};
 use crate::session::{CloseReason, Recovery};
 use fanfare_storage::{
     Durability, Message, MessageId, MessageQuery, Order, ReactionDetail, Result as StorageResult,
@@ -200,13 +199,10 @@ impl Left {
 
 /// A message as it was delivered when it was published (section 7.1).
 fn as_published(channel: &str, message: &Message) -> StampedFrame {
-    let meta = message.author.as_ref().map(|author| {
-        let mut meta = Vec::with_capacity(64);
-        json::meta(&mut meta, author.uid.as_deref(), author.umd.as_deref());
-        meta
-    });
-    UnstampedFrame::message(channel, &message.event, &message.data, meta.as_deref())
-        .stamp(message.id)
+    let author = message.author.as_ref();
+    let sender =
+        author.map(|author| Sender { uid: author.uid.as_deref(), umd: author.umd.as_deref() });
+    UnstampedFrame::message(channel, &message.event, &message.data, sender).stamp(message.id)
 }
 
 impl Core {

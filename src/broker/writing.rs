@@ -7,8 +7,7 @@ use super::events::{Cause, Subject, Via};
 use super::outgoing::{Audience, Draft, Refusal, Settle};
 use super::schedule::{Deed, Task};
 use crate::protocol::error::ProtocolError;
-use crate::protocol::frame::UnstampedFrame;
-use crate::protocol::json;
+use crate::protocol::frame::{Sender, UnstampedFrame};
 use crate::protocol::store::StoreFor;
 use crate::session::{Right, WriteKind, WriteRequest, is_clearing};
 use fanfare_storage::{MessageId, Retention};
@@ -184,10 +183,8 @@ impl Core {
 
 fn draft_of_message(request: &WriteRequest<'_>, event: &str, retention: Retention) -> Draft {
     let (uid, umd) = (request.meta.uid.as_deref(), request.meta.umd.as_deref());
-    let mut meta = Vec::with_capacity(64);
-    json::meta(&mut meta, uid, umd);
     let data = request.data.as_bytes();
-    let frame = UnstampedFrame::message(&request.channel, event, data, Some(&meta));
+    let frame = UnstampedFrame::message(&request.channel, event, data, Some(Sender { uid, umd }));
     let author = (retention != Retention::None).then(|| request.meta.author());
     Draft::message(frame, event, author, retention)
 }

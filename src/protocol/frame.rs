@@ -64,6 +64,13 @@ fn put_header(buffer: &mut [u8]) -> usize {
     start
 }
 
+/// Who sent a message, as its `meta` shows it; `umd` is JSON text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sender<'a> {
+    pub(crate) uid: Option<&'a str>,
+    pub(crate) umd: Option<&'a [u8]>,
+}
+
 /// A message's frame but for its id.
 #[derive(Debug)]
 pub(crate) struct UnstampedFrame {
@@ -74,10 +81,17 @@ pub(crate) struct UnstampedFrame {
 }
 
 impl UnstampedFrame {
-    /// A message as subscribers see it (protocol section 7.1); `meta` is JSON text, absent in
-    /// messages of the server's.
-    pub(crate) fn message(channel: &str, event: &str, data: &[u8], meta: Option<&[u8]>) -> Self {
-        let size = 128 + channel.len() + event.len() + data.len() + meta.map_or(0, <[u8]>::len);
+    /// A message as subscribers see it (protocol section 7.1); messages of the
+    /// server's have no sender.
+    pub(crate) fn message(
+        channel: &str,
+        event: &str,
+        data: &[u8],
+        sender: Option<Sender<'_>>,
+    ) -> Self {
+        let Sender { uid, umd } = sender.unwrap_or_default();
+        let meta = uid.map_or(0, str::len) + umd.map_or(0, <[u8]>::len);
+        let size = 160 + channel.len() + event.len() + data.len() + meta;
         let mut buffer = Vec::with_capacity(HEADER_ROOM + size);
         buffer.resize(HEADER_ROOM, 0);
         buffer.extend_from_slice(BEFORE_ID.as_bytes());
@@ -90,9 +104,9 @@ impl UnstampedFrame {
         let data_start = buffer.len();
         buffer.extend_from_slice(data);
         let data = data_start..buffer.len();
-        if let Some(meta) = meta {
+        if sender.is_some() {
             buffer.extend_from_slice(br#","meta":"#);
-            buffer.extend_from_slice(meta);
+            super::json::meta(&mut buffer, uid, umd);
         }
         buffer.push(b'}');
         let start = put_header(&mut buffer);
@@ -200,12 +214,12 @@ mod tests {
     #[test]
     fn a_stamped_message_has_its_id_and_shares_its_data() {
         let data = br#"{"b": 1.50}"#;
-        let unstamped = UnstampedFrame::message("a\"b", "e", data, Some(br#"{"uid":null}"#));
+        let unstamped = UnstampedFrame::message("a\"b", "e", data, Some(Sender::default()));
         let id: MessageId = "01KQ4ZJ8T3V5N7P9R1S3W5X7Z9".parse().unwrap();
         let stamped = unstamped.stamp(MessageId::MIN).unstamp().stamp(id);
         assert_eq!(
             read(&stamped.frame()).into_text().unwrap().as_str(),
-            r#"{"id":"01KQ4ZJ8T3V5N7P9R1S3W5X7Z9","event":"e","channel":"a\"b","data":{"b": 1.50},"meta":{"uid":null}}"#
+            r#"{"id":"01KQ4ZJ8T3V5N7P9R1S3W5X7Z9","event":"e","channel":"a\"b","data":{"b": 1.50},"meta":{"uid":null,"umd":null}}"#
         );
         assert_eq!(&stamped.data()[..], data);
     }

@@ -18,10 +18,9 @@ use super::events::Subject;
 use super::hub::next_id;
 use super::outgoing::{Audience, Change, Draft, PendingWrite, Refusal, Settle};
 use super::publish::{Pending, deduplication};
-use crate::protocol::entry::meta;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
-use crate::protocol::frame::UnstampedFrame;
+use crate::protocol::frame::{Sender, UnstampedFrame};
 use fanfare_storage::{Author, MessageId, Timestamp};
 use parking_lot::Mutex;
 use plan::{Plan, Step};
@@ -137,9 +136,13 @@ impl Task {
                     };
                     announcement = core.hub.announcer().prepare(channel, describe);
                 }
-                let meta = self.author.as_ref().map(|author| meta(Some(author)));
+                let author = self.author.as_ref();
+                let shown = author.map(|author| Sender {
+                    uid: author.uid.as_deref(),
+                    umd: author.umd.as_deref(),
+                });
                 let data = data.as_bytes();
-                let frame = UnstampedFrame::message(channel, &event, data, meta.as_deref());
+                let frame = UnstampedFrame::message(channel, &event, data, shown);
                 let deduplication = key.map(|key| deduplication(key, now));
                 let author = self.author;
                 let except = except.and_then(|connection| core.connections.key_of(&connection));
