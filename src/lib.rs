@@ -145,7 +145,8 @@
 //! [`Broker::revoke_token`], [`Broker::revoke_user`], [`Broker::revocations`]; [`Broker::stats`] has
 //! the numbers. All but the last are there over HTTP too, with an API key (protocol section 10.1).
 //!
-//! Lists come in pages: the `next` of one is the `after` of the query for the one that follows.
+//! Long lists come in pages: the `next` of one is the `after` of the query for the one that follows
+//! (of history in descending order the `before`).
 //!
 //! An operator's disconnect has close code 4403, upon which `fanfare.js` stays away for a while.
 //!

@@ -75,6 +75,7 @@
 //! # Ok::<(), fanfare_storage::Error>(())
 //! ```
 
+mod bounded;
 mod channel;
 mod direct;
 mod entries;

@@ -1,13 +1,12 @@
 use crate::RedbStorage;
 use crate::engine::{OpenDatabase, RedbEngine};
 use crate::error;
-use crate::file;
+use crate::file::{self, FileState};
 use fanfare_storage::kv::{KvOptions, KvStorage};
 use fanfare_storage::{Durability, Error, ErrorKind, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// How often what is written lazily is synced.
@@ -107,7 +106,7 @@ impl RedbBuilder {
             Durability::Volatile => Durability::Lazy,
             durability => durability,
         };
-        let syncs = Arc::new(AtomicBool::new(durability != Durability::Written));
+        let state = FileState::new(durability != Durability::Written);
         let mut options = KvOptions::new(durability);
         options.name = "fanfare-redb".to_owned();
         if let Some(most) = self.direct_reads {
@@ -118,28 +117,28 @@ impl RedbBuilder {
         }
         let quick_repair = self.quick_repair;
         let open: OpenDatabase = {
-            let syncs = syncs.clone();
+            let state = state.clone();
             Box::new(move || {
                 let mut builder = redb::Builder::new();
                 builder.set_cache_size(self.cache_bytes);
                 builder.set_check_integrity_on_open(self.check_integrity);
-                let file = file::StoreFile::open(&path, syncs.clone()).map_err(error::from_io)?;
+                let file = file::StoreFile::open(&path, state.clone()).map_err(error::from_io)?;
                 builder.create_with_backend(file).map_err(error::from_redb)
             })
         };
-        open_storage(open, syncs, quick_repair, options)
+        open_storage(open, state, quick_repair, options)
     }
 }
 
 /// Opens a store, and turns the engine's panics at what is no store of its own into errors.
 pub(crate) fn open_storage(
     open: OpenDatabase,
-    syncs: Arc<AtomicBool>,
+    state: Arc<FileState>,
     quick_repair: bool,
     options: KvOptions,
 ) -> Result<RedbStorage> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let engine = RedbEngine::open(open, options.durability, syncs, quick_repair)?;
+        let engine = RedbEngine::open(open, options.durability, state, quick_repair)?;
         Ok(RedbStorage { kv: KvStorage::open(engine, options)? })
     }));
     opened.unwrap_or_else(|_| {

@@ -1,5 +1,5 @@
 use crate::error::from_redb;
-use crate::file;
+use crate::file::{self, FileState};
 use bytes::Bytes;
 use fanfare_storage::kv::{Changes, Engine, KeyRange, View, Visit};
 use fanfare_storage::{Durability, Error, ErrorKind, Order, Result};
@@ -23,8 +23,7 @@ pub(crate) struct RedbEngine {
     /// Whether the database refuses to go on and has to be opened again.
     is_broken: AtomicBool,
     durability: Durability,
-    /// Whether the file syncs when the database says so.
-    syncs: Arc<AtomicBool>,
+    file: Arc<FileState>,
     quick_repair: bool,
 }
 
@@ -32,7 +31,7 @@ impl RedbEngine {
     pub(crate) fn open(
         open: OpenDatabase,
         durability: Durability,
-        syncs: Arc<AtomicBool>,
+        file: Arc<FileState>,
         quick_repair: bool,
     ) -> Result<Self> {
         let database = open()?;
@@ -42,7 +41,7 @@ impl RedbEngine {
             database: RwLock::new(Some(database)),
             is_broken: AtomicBool::new(false),
             durability,
-            syncs,
+            file,
             quick_repair,
         })
     }
@@ -61,9 +60,11 @@ impl RedbEngine {
         Ok(Held { engine: self, database: self.database.read() })
     }
 
-    /// Holds the database where it need not be opened again, which takes time.
+    /// Holds the database where it need not be opened again, and gives views without waiting for the
+    /// file.
     fn try_hold(&self) -> Option<Held<'_>> {
-        if self.is_broken.load(Ordering::Acquire) {
+        let is_resized = self.file.is_resized.load(Ordering::Acquire);
+        if is_resized || self.is_broken.load(Ordering::Acquire) {
             return None;
         }
         let database = self.database.try_read()?;
@@ -185,11 +186,11 @@ impl Engine for RedbEngine {
             return Ok(());
         }
         let held = self.hold()?;
-        let syncs = self.syncs.swap(true, Ordering::AcqRel);
+        let syncs = self.file.syncs.swap(true, Ordering::AcqRel);
         let synced = self
             .begin_write(&held, redb::Durability::Immediate)
             .and_then(|transaction| transaction.commit().map_err(|error| self.note(error)));
-        self.syncs.store(syncs, Ordering::Release);
+        self.file.syncs.store(syncs, Ordering::Release);
         synced
     }
 }
@@ -233,20 +234,21 @@ impl View for RedbView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use redb::StorageBackend as _;
     use std::path::Path;
 
     fn open(path: &Path, cache_bytes: usize) -> RedbEngine {
-        let syncs = Arc::new(AtomicBool::new(true));
+        let state = FileState::new(true);
         let open: OpenDatabase = {
-            let (path, syncs) = (path.to_owned(), syncs.clone());
+            let (path, state) = (path.to_owned(), state.clone());
             Box::new(move || {
-                let file = file::StoreFile::open(&path, syncs.clone()).unwrap();
+                let file = file::StoreFile::open(&path, state.clone()).unwrap();
                 let mut builder = Database::builder();
                 builder.set_cache_size(cache_bytes);
                 builder.create_with_backend(file).map_err(from_redb)
             })
         };
-        RedbEngine::open(open, Durability::Written, syncs, false).unwrap()
+        RedbEngine::open(open, Durability::Written, state, false).unwrap()
     }
 
     #[test]
@@ -263,6 +265,17 @@ mod tests {
             read();
             assert_eq!(read(), asks_its_disk, "{cache_bytes} bytes of cache");
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_file_that_grows() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(&dir.path().join("store"), 1 << 20);
+        let file = file::StoreFile::open(&dir.path().join("other"), engine.file.clone()).unwrap();
+        file.set_len(1 << 20).unwrap();
+        assert!(engine.view_now().is_none());
+        file.sync_data().unwrap();
+        assert!(engine.view_now().is_some());
     }
 
     #[test]

@@ -38,15 +38,31 @@ pub(crate) fn reads_of_this_thread() -> u64 {
     READS.get()
 }
 
+/// What an engine and its file tell each other.
+#[derive(Debug)]
+pub(crate) struct FileState {
+    /// Whether the file syncs when the database says so.
+    pub(crate) syncs: AtomicBool,
+    /// Whether the file has another length that is not synced yet. redb holds a lock meanwhile, that
+    /// every new view needs.
+    pub(crate) is_resized: AtomicBool,
+}
+
+impl FileState {
+    pub(crate) fn new(syncs: bool) -> Arc<Self> {
+        Arc::new(Self { syncs: AtomicBool::new(syncs), is_resized: AtomicBool::new(false) })
+    }
+}
+
 /// A file that is synced or not.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     file: FileBackend,
-    syncs: Arc<AtomicBool>,
+    state: Arc<FileState>,
 }
 
 impl StoreFile {
-    pub(crate) fn open(path: &Path, syncs: Arc<AtomicBool>) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, state: Arc<FileState>) -> io::Result<Self> {
         let is_new = !path.exists();
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -54,13 +70,17 @@ impl StoreFile {
             sync_dir(dir)?;
         }
         let file = FileBackend::new(file).map_err(io::Error::other)?;
-        Ok(Self { file, syncs })
+        Ok(Self { file, state })
     }
 }
 
 impl StorageBackend for StoreFile {
     fn sync_data(&self) -> io::Result<()> {
-        if self.syncs.load(Ordering::Acquire) { self.file.sync_data() } else { Ok(()) }
+        if self.state.syncs.load(Ordering::Acquire) {
+            self.file.sync_data()?;
+        }
+        self.state.is_resized.store(false, Ordering::Release);
+        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -74,6 +94,7 @@ impl StorageBackend for StoreFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.state.is_resized.store(true, Ordering::Release);
         self.file.set_len(len)
     }
 

@@ -7,6 +7,7 @@ mod power;
 use crate::RedbStorage;
 use crate::builder::open_storage;
 use crate::engine::OpenDatabase;
+use crate::file::FileState;
 use bytes::Bytes;
 use disk::Disk;
 use fanfare_storage::kv::KvOptions;
@@ -14,21 +15,19 @@ use fanfare_storage::{
     Durability, Item, Message, MessageId, MessageQuery, Order, Publish, ReactionDetail, Result,
     Retention, Storage, Timestamp,
 };
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
 /// Opens the store on a disk.
 fn open(disk: &Disk, durability: Durability) -> Result<RedbStorage> {
-    let syncs = Arc::new(AtomicBool::new(true));
+    let state = FileState::new(true);
     let disk = disk.clone();
     let open: OpenDatabase = Box::new(move || {
         let mut builder = redb::Builder::new();
         builder.set_cache_size(1024 * 1024);
         builder.create_with_backend(disk.clone()).map_err(crate::error::from_redb)
     });
-    open_storage(open, syncs, false, KvOptions::new(durability))
+    open_storage(open, state, false, KvOptions::new(durability))
 }
 
 fn publish(number: u128, size: usize) -> Vec<Item> {

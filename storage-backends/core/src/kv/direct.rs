@@ -1,5 +1,6 @@
 //! Reads on the threads of their callers.
 
+use super::bounded::Bounded;
 use super::group::panicked;
 use super::{Engine, View};
 use crate::Result;
@@ -24,6 +25,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// read is done in place only
 ///
 /// - while the engine gives a view without waiting ([`Engine::view_now`]);
+/// - as far as it has little to look at ([`Bounded`]): where there is more it is given up, and
+///   begun again elsewhere;
 /// - while no read was slow shortly before, in place or elsewhere, of those that may have waited
 ///   for a disk ([`View::may_have_waited`]). The pause after a slow one is a hundred times as long
 ///   as the read was, up to a minute, so that disks take about a hundredth of a runtime thread's
@@ -48,23 +51,24 @@ impl DirectReads {
         self.pace.clone()
     }
 
-    /// Reads, or gives back what was to be done where it has to be done on another thread.
-    pub(super) fn try_run<T, R>(&self, read: R) -> std::result::Result<Result<T>, R>
-    where
-        R: FnOnce(&dyn View) -> Result<T>,
-    {
+    /// Reads; `None` where it has to be done on another thread.
+    pub(super) fn try_run<T>(&self, read: impl Fn(&dyn View) -> Result<T>) -> Option<Result<T>> {
         if !self.pace.is_fast() {
-            return Err(read);
+            return None;
         }
-        let (Some(_turn), Some(engine)) = (self.turn(), self.engine.upgrade()) else {
-            return Err(read);
-        };
+        let _turn = self.turn()?;
+        let engine = self.engine.upgrade()?;
         let start = Instant::now();
-        let tried = catch_unwind(AssertUnwindSafe(|| match engine.view_now() {
-            None => Err(read),
-            Some(view) => Ok(view.and_then(|view| self.pace.run(start, &*view, read))),
+        let tried = catch_unwind(AssertUnwindSafe(|| {
+            let view = match engine.view_now()? {
+                Ok(view) => view,
+                Err(error) => return Some(Err(error)),
+            };
+            let bounded = Bounded::new(&*view, start, self.pace.slow);
+            let result = self.pace.run(start, &*view, |_| read(&bounded));
+            (!bounded.is_over()).then_some(result)
         }));
-        tried.unwrap_or_else(|_| Ok(Err(panicked())))
+        tried.unwrap_or_else(|_| Some(Err(panicked())))
     }
 
     fn turn(&self) -> Option<Turn<'_>> {

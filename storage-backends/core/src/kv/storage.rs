@@ -169,15 +169,15 @@ impl KvStorage {
     async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
-        read: impl FnOnce(&dyn View) -> Result<T> + Send + 'static,
+        read: impl Fn(&dyn View) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.ready(operation)?;
         // Also in place: so that closing waits for it, and the caller's task lets others have a
         // turn after some.
         let permit = self.readers.enter(operation).await?;
-        match self.direct.try_run(read) {
-            Ok(result) => result.map_err(|error| error.in_operation(operation)),
-            Err(read) => {
+        match self.direct.try_run(&read) {
+            Some(result) => result.map_err(|error| error.in_operation(operation)),
+            None => {
                 let pace = self.direct.pace();
                 let read = move |engine: &dyn Engine| {
                     // An engine may give no view while it applies changes; that says nothing of reads.

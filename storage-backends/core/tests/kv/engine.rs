@@ -109,6 +109,10 @@ impl View for MapView<'_> {
         Ok(self.0.get(key).map(|value| Bytes::copy_from_slice(value)))
     }
 
+    fn may_have_waited(&self) -> bool {
+        false
+    }
+
     fn scan(&self, range: &KeyRange, order: Order, visit: &mut Visit<'_>) -> Result<()> {
         self.1.scans.fetch_add(1, Ordering::SeqCst);
         self.1.wait_while(Mood::WaitsWhenRead);

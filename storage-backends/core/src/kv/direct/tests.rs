@@ -2,22 +2,23 @@ use super::*;
 use crate::kv::{Changes, KeyRange, Visit};
 use crate::{ErrorKind, Order};
 use bytes::Bytes;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
-/// An engine without anything in it.
+/// An engine with as many records as somebody wants to look at.
 #[derive(Default)]
-struct Empty {
+struct Endless {
     is_busy: AtomicBool,
     asks_its_disk: AtomicBool,
 }
 
-struct EmptyView {
+struct EndlessView {
     may_have_waited: bool,
 }
 
-impl Engine for Empty {
+impl Engine for Endless {
     fn view(&self) -> Result<Box<dyn View + '_>> {
-        Ok(Box::new(EmptyView { may_have_waited: self.asks_its_disk.load(Ordering::Relaxed) }))
+        Ok(Box::new(EndlessView { may_have_waited: self.asks_its_disk.load(Ordering::Relaxed) }))
     }
 
     fn view_now(&self) -> Option<Result<Box<dyn View + '_>>> {
@@ -33,12 +34,13 @@ impl Engine for Empty {
     }
 }
 
-impl View for EmptyView {
+impl View for EndlessView {
     fn get(&self, _: &[u8]) -> Result<Option<Bytes>> {
         Ok(None)
     }
 
-    fn scan(&self, _: &KeyRange, _: Order, _: &mut Visit<'_>) -> Result<()> {
+    fn scan(&self, _: &KeyRange, _: Order, visit: &mut Visit<'_>) -> Result<()> {
+        while visit(b"key", &[0; 100])?.is_continue() {}
         Ok(())
     }
 
@@ -48,15 +50,15 @@ impl View for EmptyView {
 }
 
 /// At most one read in place, of which one is slow that takes longer than so.
-fn reads(slow: Duration) -> (DirectReads, Arc<Empty>) {
-    let engine = Arc::<Empty>::default();
+fn reads(slow: Duration) -> (DirectReads, Arc<Endless>) {
+    let engine = Arc::<Endless>::default();
     let dyn_engine: Arc<dyn Engine> = engine.clone();
     let pace = Arc::new(Pace::new(slow));
     (DirectReads { pace, ..DirectReads::new(&dyn_engine, 1) }, engine)
 }
 
 fn is_in_place(reads: &DirectReads) -> bool {
-    reads.try_run(|_| Ok(())).is_ok_and(|result| result.is_ok())
+    reads.try_run(|_| Ok(())).is_some_and(|result| result.is_ok())
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn no_more_than_so_many_are_in_place_at_a_time() {
     let (reads, _engine) = reads(Duration::MAX);
     for _ in 0..3 {
         let within = reads.try_run(|_| Ok(is_in_place(&reads)));
-        assert!(within.is_ok_and(|within| !within.unwrap()));
+        assert!(!within.unwrap().unwrap());
         assert!(is_in_place(&reads), "its turn is given back");
     }
 }
@@ -85,8 +87,7 @@ fn no_more_than_so_many_are_in_place_at_a_time() {
 fn a_read_that_panics_fails_and_gives_its_turn_back() {
     let (reads, _engine) = reads(Duration::MAX);
     let panics = |_: &dyn View| -> Result<()> { panic!("as the test wants") };
-    let result = reads.try_run(panics).unwrap_or_else(|_| unreachable!("it was in place"));
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(reads.try_run(panics).unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(is_in_place(&reads));
 }
 
@@ -119,6 +120,45 @@ fn a_read_that_asked_no_disk_is_not_slow() {
     for _ in 0..100 {
         assert!(is_in_place(&reads));
     }
+}
+
+/// A read that looks at so many records of 103 bytes.
+fn looking_at(records: usize) -> impl Fn(&dyn View) -> Result<usize> {
+    move |view| {
+        let mut seen = 0;
+        let range = KeyRange { start: Vec::new(), end: Vec::new() };
+        view.scan(&range, Order::Ascending, &mut |_, _| {
+            seen += 1;
+            Ok(if seen < records { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(seen)
+    }
+}
+
+#[test]
+fn long_reads_are_done_elsewhere() {
+    let (reads, _engine) = reads(Duration::MAX);
+    assert_eq!(reads.try_run(looking_at(2_048)).unwrap().unwrap(), 2_048);
+    assert!(reads.try_run(looking_at(2_049)).is_none());
+    assert!(is_in_place(&reads), "short ones are not");
+    let large = |view: &dyn View| -> Result<usize> {
+        let mut bytes = 0;
+        let range = KeyRange { start: Vec::new(), end: Vec::new() };
+        view.scan(&range, Order::Ascending, &mut |_, value| {
+            bytes += value.len();
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(bytes)
+    };
+    // Also where the read makes something else of the error.
+    assert!(reads.try_run(|view| Ok(large(view).unwrap_or_default())).is_none());
+}
+
+#[test]
+fn a_read_that_waits_for_long_is_given_up_in_between() {
+    let (reads, engine) = reads(Duration::ZERO);
+    engine.asks_its_disk.store(true, Ordering::Relaxed);
+    assert!(reads.try_run(looking_at(100)).is_none());
 }
 
 #[test]
