@@ -79,6 +79,16 @@ pub(crate) enum ReactGrant {
     Some(Arc<[Box<str>]>),
 }
 
+impl ReactGrant {
+    pub(crate) fn permits(&self, reaction: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::Some(allowed) => allowed.binary_search_by(|one| (**one).cmp(reaction)).is_ok(),
+        }
+    }
+}
+
 /// What may be done with one key of a channel's storage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StorageGrants {

@@ -11,7 +11,9 @@ use crate::protocol::error::ProtocolError;
 use crate::protocol::fields::{Field, Fields};
 use crate::protocol::frame::{Sender, UnstampedFrame};
 use crate::protocol::{json, user};
-use crate::session::{HistoryScope, Reacting, ReactionAction, ReactionRequest, check_reaction};
+use crate::session::{
+    HistoryScope, Reacting, ReactionAction, ReactionRequest, Right, check_reaction,
+};
 use bytes::Bytes;
 use fanfare_storage::{
     AddReaction, MessageId, MessageQuery, Order, Outcome, Reaction as StoredReaction,
@@ -151,10 +153,9 @@ impl Core {
         let (core, connection) = (Arc::clone(self), Arc::clone(connection));
         Box::pin(async move {
             match core.check_target(&connection, &request, Via::WebSocket).await {
-                Ok(told) => {
+                Ok((right, told)) => {
                     let draft = core.reaction_of_client(&connection, &request, told);
-                    let (right, settle) =
-                        (request.right(), connection.hears_of_failure(&request.written));
+                    let settle = connection.hears_of_failure(&request.written);
                     core.send_for(&connection, right, &request.channel, draft, settle).await;
                 }
                 Err(error) => connection.mailbox().refuse(Some(request.written), error),
@@ -170,9 +171,9 @@ impl Core {
         request: &ReactionRequest,
         parts: &Parts,
     ) -> Result<Option<MessageId>, ProtocolError> {
-        let told = self.check_target(connection, request, Via::Http(parts)).await?;
+        let (right, told) = self.check_target(connection, request, Via::Http(parts)).await?;
         let draft = self.reaction_of_client(connection, request, told);
-        let permit = self.reserve_for(connection, &request.right(), draft.size()).await?;
+        let permit = self.reserve_for(connection, &right, draft.size()).await?;
         let settled = self.place(&request.channel, draft, permit).settled().await;
         let settled = settled.map_err(Refusal::into_error)?;
         Ok((settled.outcome != Outcome::Unchanged).then_some(settled.id))
@@ -185,11 +186,13 @@ impl Core {
         connection: &Connection,
         request: &ReactionRequest,
         via: Via<'_>,
-    ) -> Result<Option<Told>, ProtocolError> {
+    ) -> Result<(Right, Option<Told>), ProtocolError> {
         let target = self.target(&request.channel, request.reacting.message).await?;
         let target = target.ok_or_else(|| Refusal::MessageNotFound.into_error())?;
         let emit = connection.session().lock().may_react(request, &target.event)?;
-        Ok(emit.then(|| Told { cause: Cause::of_client(connection, via), target: Some(target) }))
+        let right = request.right(&target.event);
+        let cause = || Cause::of_client(connection, via);
+        Ok((right, emit.then(|| Told { cause: cause(), target: Some(target) })))
     }
 
     async fn target(&self, channel: &str, id: MessageId) -> Result<Option<Target>, ProtocolError> {

@@ -3,7 +3,6 @@
 use super::publish::check_data_size;
 use super::subscribe::not_subscribed;
 use super::{Session, required_channel};
-use crate::auth::ReactGrant;
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
 use crate::protocol::fields::{Field, Fields};
@@ -145,21 +144,15 @@ impl<R> Session<R> {
             return Err(not_subscribed(&request.written));
         }
         let (_, grants, _) = self.message_grants(&request.channel, event);
-        let reaction = &request.reacting.reaction;
-        let granted = match &grants.react {
-            ReactGrant::None => false,
-            ReactGrant::Any => true,
-            ReactGrant::Some(allowed) => allowed.binary_search(reaction).is_ok(),
-        };
-        if !granted {
-            let channel = &request.written;
-            return Err(ProtocolError::new(
-                Code::ReactPermissionDenied,
-                format!(
-                    "no token in force grants \"react\" with {reaction:?} to {event:?} on {channel:?}"
-                ),
-            ));
+        if !grants.react.permits(&request.reacting.reaction) {
+            return Err(react_denied(&request.reacting.reaction, event, &request.written));
         }
         Ok(grants.emit_pub_sub_event)
     }
+}
+
+pub(super) fn react_denied(reaction: &str, event: &str, channel: &str) -> ProtocolError {
+    let message =
+        format!("no token in force grants \"react\" with {reaction:?} to {event:?} on {channel:?}");
+    ProtocolError::new(Code::ReactPermissionDenied, message)
 }

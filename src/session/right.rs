@@ -3,7 +3,7 @@
 use super::Session;
 use super::action::{WriteKind, WriteRequest};
 use super::publish::publish_denied;
-use super::reaction::ReactionRequest;
+use super::reaction::{ReactionRequest, react_denied};
 use super::storage::set_denied;
 use super::subscribe::not_subscribed;
 use crate::protocol::error::{Code, ProtocolError};
@@ -25,7 +25,8 @@ enum Deed {
     Publish(Box<str>),
     /// Set this key.
     Set(Box<str>),
-    React,
+    /// React so to messages of this event.
+    React { event: Box<str>, reaction: Box<str> },
 }
 
 impl WriteRequest<'_> {
@@ -39,9 +40,11 @@ impl WriteRequest<'_> {
 }
 
 impl ReactionRequest {
-    pub(crate) fn right(&self) -> Right {
+    /// `event` is that of the message reacted to.
+    pub(crate) fn right(&self, event: &str) -> Right {
         let (channel, written) = (Arc::clone(&self.channel), self.written.clone());
-        Right { channel, written, to: Deed::React }
+        let reaction = self.reacting.reaction.clone();
+        Right { channel, written, to: Deed::React { event: event.into(), reaction } }
     }
 }
 
@@ -77,7 +80,12 @@ impl<R> Session<R> {
                 }
                 false
             }
-            Deed::React => true,
+            Deed::React { event, reaction } => {
+                if !tokens.message(channel, event).react.permits(reaction) {
+                    return Err(react_denied(reaction, event, written));
+                }
+                true
+            }
         };
         if needs_subscription && subscription.is_none() {
             return Err(not_subscribed(written));

@@ -86,7 +86,7 @@ impl Broker {
     /// where they are to be, and delivered. Those of one channel's members come in the order in
     /// which these changed, as do those of one connection and its subscriptions. Values expire
     /// where no order is, and are told within a second or so; where one is set anew before that, its
-    /// expiry is told first.
+    /// expiry is told first, unless it is just being swept up.
     ///
     /// What is told of addresses is what the host says ([`SourceIp`]).
     ///

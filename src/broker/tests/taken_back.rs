@@ -168,6 +168,30 @@ async fn what_waits_for_room_is_not_published_once_the_token_is_revoked() {
 }
 
 #[tokio::test]
+async fn what_waits_for_room_has_to_be_permitted_by_changed_permissions_too() {
+    let denied = ["PUBLISH", "PUBLISH", "STORAGE", "REACT"];
+    for (number, denied) in denied.into_iter().enumerate() {
+        let place = Place::with(|builder| builder.max_unstored_bytes(1), Arc::default()).await;
+        let message = place.publish(0, -1).await;
+        let connection = place.writer();
+        place.joined(&connection, "c").await;
+        place.fill().await;
+        connection.mailbox().drain();
+        let text = writes().get(number).cloned().unwrap_or_else(|| reaction(message));
+        let mut writing = place.say(&connection, &text).expect("there is no room");
+        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(writing.as_mut().poll(context).is_pending());
+        let others = [("c", ChannelClaims::new().subscribe(true))];
+        place.broker.set_permissions(connection.id(), others).unwrap();
+        place.storage.open_gate();
+        writing.await;
+        place.core.hub.settled().await;
+        assert_eq!(place.written().await, (1, 0, 0, 0), "{text}");
+        assert_eq!(errors(&connection), [json!(format!("{denied}_PERMISSION_DENIED"))]);
+    }
+}
+
+#[tokio::test]
 async fn what_waits_for_room_over_http_is_refused_once_the_token_is_revoked() {
     let place = Place::with(|builder| builder.max_unstored_bytes(1), Arc::default()).await;
     let message = place.publish(0, -1).await;
