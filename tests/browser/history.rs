@@ -93,6 +93,35 @@ async fn a_long_chat_opens_with_its_latest_messages_and_shows_older_ones_when_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_older_messages_can_not_be_read_the_page_waits_for_a_click() {
+    let broker = Broker::start();
+    let browser = Browser::start().await;
+    publish(&broker, "failing", 0..MESSAGES);
+    let page = Page::open(&browser, &broker.url("/#failing")).await;
+    let fail = "
+        window.fails = 0;
+        window.pictures = 0;
+        const [real, draw] = [window.fetch, () => { window.pictures++; requestAnimationFrame(draw); }];
+        window.repair = () => { window.fetch = real; };
+        window.fetch = (wanted, ...more) => {
+            if (!String(wanted.url ?? wanted).includes('listMessages')) return real(wanted, ...more);
+            window.fails++;
+            requestAnimationFrame(draw);
+            return Promise.resolve(new Response('{}', { status: 503 }));
+        };";
+    page.ask::<()>(fail, &[]).await;
+    scroll_up(&page, "Jim", &text(MESSAGES - PAGE)).await;
+    // What is in sight is noticed with each picture.
+    let pictures = async || page.ask::<u32>("return window.pictures", &[]).await;
+    page.until("ten pictures later", async || pictures().await >= 10).await;
+    assert_eq!(page.ask::<u32>("return window.fails", &[]).await, 1);
+    page.ask::<()>("window.repair()", &[]).await;
+    page.show_older("Jim").await;
+    let wanted = texts(MESSAGES - 2 * PAGE..MESSAGES);
+    page.until("a page more is there", async || page.texts("Jim").await.ends_with(&wanted)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_short_chat_shows_that_there_is_no_more() {
     let broker = Broker::start();
     let browser = Browser::start().await;

@@ -145,7 +145,8 @@ class Pane {
     button.textContent = older === "loading" ? "Reading earlier messages…" : "Earlier messages";
     if (hadFocus && button.hidden) this.#log.focus();
     this.#follow();
-    // Where it is still seen, it is to be noticed again.
+    // Where it is still seen, it is to be noticed again; but after a failure it waits for a click,
+    // since it would be noticed, and fail, time and again.
     this.#olderSeen.unobserve(button);
     if (older === "some") this.#olderSeen.observe(button);
   }

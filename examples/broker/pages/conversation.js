@@ -32,7 +32,7 @@ const isForgotten = (error) => error instanceof FanfareError && error.status ===
  * @typedef {"connecting" | "loading" | "online" | "offline" | "refused"} State
  *
  * What there is before all that is shown.
- * @typedef {"some" | "loading" | "none"} Older
+ * @typedef {"some" | "loading" | "failed" | "none"} Older
  *
  * @typedef {object} View
  * @property {(state: State, reason?: string) => void} state
@@ -134,15 +134,17 @@ export class Conversation {
     this.#reactedMeanwhile = [];
     this.#view.older("loading");
     const round = this.#round;
+    let left = "failed";
     try {
       await this.#older(round);
+      left = this.#oldest ? "some" : "none";
     } catch (error) {
       if (round !== this.#round) return;
       if (!isForgotten(error)) throw error;
       this.#catchUpLater(error);
     } finally {
       this.#readsOlder = false;
-      this.#view.older(this.#oldest ? "some" : "none");
+      this.#view.older(left);
     }
   }
 
