@@ -17,10 +17,9 @@ use tokio::sync::OwnedSemaphorePermit;
 #[derive(Debug)]
 pub(super) struct Queue {
     items: VecDeque<Queued>,
-    /// How many are [`Stage::Unsaved`].
-    unsaved: usize,
-    /// None of these has a smaller id.
-    unsaved_from: MessageId,
+    /// How many at the end have not been looked at for writes: none of the others is
+    /// [`Stage::Unsaved`]. A channel has a queue also where nobody publishes, so it has to be small.
+    unseen: usize,
 }
 
 #[derive(Debug)]
@@ -57,7 +56,7 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { items: VecDeque::new(), unsaved: 0, unsaved_from: MessageId::MIN }
+        Self { items: VecDeque::new(), unseen: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,11 +65,8 @@ impl Queue {
 
     /// Adds an item, whose id is greater than all others'.
     pub(super) fn push(&mut self, queued: Queued) {
-        if matches!(queued.stage, Stage::Unsaved(_)) {
-            if self.unsaved == 0 {
-                self.unsaved_from = queued.id;
-            }
-            self.unsaved += 1;
+        if self.unseen > 0 || matches!(queued.stage, Stage::Unsaved(_)) {
+            self.unseen += 1;
         }
         self.items.push_back(queued);
     }
@@ -82,37 +78,30 @@ impl Queue {
 
     pub(super) fn pop_ready(&mut self) -> Option<Queued> {
         self.front_if_ready()?;
-        self.items.pop_front()
+        let popped = self.items.pop_front();
+        self.unseen = self.unseen.min(self.items.len());
+        popped
     }
 
     /// Takes the writes of the next batch.
     pub(super) fn take_unsaved(&mut self) -> Vec<Saving> {
         let mut taken = Vec::new();
         let mut bytes = 0;
-        let start = self.first_unsaved();
+        let start = self.items.len() - self.unseen;
         for queued in self.items.range_mut(start..) {
-            if self.unsaved == 0 || taken.len() == MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES {
+            if taken.len() == MAX_BATCH_ITEMS || bytes >= MAX_BATCH_BYTES {
                 break;
             }
+            self.unseen -= 1;
             if !matches!(queued.stage, Stage::Unsaved(_)) {
                 continue;
             }
             if let Stage::Unsaved(write) = std::mem::replace(&mut queued.stage, Stage::Saving) {
                 bytes += queued.frame.len();
                 taken.push(Saving { id: queued.id, write, data: queued.frame.data() });
-                self.unsaved -= 1;
-                self.unsaved_from = queued.id.next();
             }
         }
         taken
-    }
-
-    /// Where the first unsaved item is, or what came between two of them.
-    fn first_unsaved(&self) -> usize {
-        if self.unsaved == 0 {
-            return self.items.len();
-        }
-        self.items.partition_point(|queued| queued.id < self.unsaved_from)
     }
 
     fn position(&self, id: MessageId) -> Option<usize> {
@@ -126,7 +115,7 @@ impl Queue {
         }
     }
 
-    /// Takes an item out that is being saved.
+    /// Takes an item out that is being saved, and so was seen.
     pub(super) fn remove(&mut self, id: MessageId) -> Option<Queued> {
         self.position(id).and_then(|position| self.items.remove(position))
     }
@@ -231,21 +220,17 @@ mod tests {
         for number in 0..2_000 {
             queue.push(queued(number, number >= 1_000));
         }
-        assert_eq!(queue.first_unsaved(), 1_000);
+        assert_eq!(queue.unseen, 1_000);
         let batch = queue.take_unsaved();
         assert_eq!((batch[0].id, batch.len()), (id(1_000), MAX_BATCH_ITEMS));
-        assert_eq!(queue.first_unsaved(), 1_000 + MAX_BATCH_ITEMS);
+        assert_eq!(queue.unseen, 1_000 - MAX_BATCH_ITEMS);
         batch.iter().for_each(|saving| queue.mark_ready(saving.id, None));
         assert_eq!(queue.take_unsaved().len(), 1_000 - MAX_BATCH_ITEMS);
-        assert_eq!(
-            queue.first_unsaved(),
-            2_000,
-            "nothing is looked at to see that nothing is left"
-        );
+        assert_eq!(queue.unseen, 0, "nothing is looked at to see that nothing is left");
         assert!(queue.take_unsaved().is_empty());
         queue.push(queued(2_000, false));
         queue.push(queued(2_001, true));
-        assert_eq!(queue.first_unsaved(), 2_001);
+        assert_eq!(queue.unseen, 1);
     }
 
     #[derive(Clone, Copy, Debug)]
