@@ -4,8 +4,6 @@
 //! byte for byte, and a field of the wrong type is an error only where it matters, with a message
 //! that names the field and the type expected (protocol section 13, `INVALID_MESSAGE`).
 
-mod flat;
-
 use super::error::{Code, ProtocolError};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -82,25 +80,6 @@ impl<'a> Fields<'a> {
     /// As [`parse`](Self::parse), in the place of [`NONE`](Self::NONE). Fields are large: where
     /// they are parsed for each message, copying them shows.
     pub(crate) fn read(&mut self, text: &'a str) -> Result<(), ProtocolError> {
-        match self.read_flat(text) {
-            Some(()) => Ok(()),
-            None => {
-                *self = Self::NONE;
-                self.read_any(text)
-            }
-        }
-    }
-
-    /// Reads what has the usual shape; `None` leaves anything here.
-    fn read_flat(&mut self, text: &'a str) -> Option<()> {
-        flat::read(text, |name, value| {
-            if let Some(field) = Field::by_name(name) {
-                self.values[field as usize] = Some(value);
-            }
-        })
-    }
-
-    fn read_any(&mut self, text: &'a str) -> Result<(), ProtocolError> {
         if !text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok() {
             return Err(invalid("the message must be a JSON object"));
         }
@@ -250,7 +229,6 @@ impl<'de> Deserialize<'de> for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn values_stay_as_they_were_written() {
@@ -313,77 +291,6 @@ mod tests {
     fn what_is_no_object_is_refused() {
         for text in ["", "x", "1", "[]", "null", "\"a\"", "{", "{}x", "{\"a\":}"] {
             assert_eq!(Fields::parse(text).unwrap_err().code, Code::InvalidMessage, "{text}");
-        }
-    }
-
-    /// Parts of JSON that random texts are made of: whole ones, and what breaks them.
-    const PARTS: [&str; 30] = [
-        "{",
-        "}",
-        "{",
-        "}",
-        ",",
-        ",",
-        ",",
-        ":",
-        ":",
-        ":",
-        "[",
-        "]",
-        " ",
-        "\n\t\r",
-        "\"event\"",
-        "\"event\"",
-        "\"channel\"",
-        "\"data\"",
-        "\"data\"",
-        "\"\"",
-        "\"other\"",
-        "\"\\u0064ata\"",
-        "\"a\\\"b\"",
-        "\"ä and more than sixteen bytes\"",
-        "\"\\ud800\"",
-        "\"\u{1}\"",
-        "null",
-        "-1.5e3",
-        "{\"event\":1}",
-        "\u{feff}",
-    ];
-
-    fn text() -> impl Strategy<Value = String> {
-        let member = (prop::sample::select(&PARTS[14..24]), prop::sample::select(&PARTS[14..29]))
-            .prop_map(|(name, value)| format!("{name} :{value}"));
-        let object = prop::collection::vec(member, 0..5)
-            .prop_map(|members| format!("{{{}}}", members.join(",")));
-        let anything = prop::collection::vec(prop::sample::select(&PARTS[..]), 0..9)
-            .prop_map(|parts| parts.concat());
-        prop_oneof![2 => object, 1 => anything]
-    }
-
-    proptest! {
-        #[test]
-        fn what_has_the_usual_shape_is_read_as_anything_else_is(text in text()) {
-            let (mut flat, mut any) = (Fields::NONE, Fields::NONE);
-            let read = any.read_any(&text);
-            if flat.read_flat(&text).is_some() {
-                prop_assert!(read.is_ok());
-                prop_assert_eq!(flat.values, any.values);
-            }
-            let parsed = Fields::parse(&text);
-            prop_assert_eq!(parsed.map(|fields| fields.values), read.map(|()| any.values));
-        }
-    }
-
-    #[test]
-    fn messages_have_the_usual_shape() {
-        for text in [
-            r#"{"event":"chat","channel":"room","data":"text"}"#,
-            r#" { "event" : "chat" , "data" : { "a" : [ "\"" ] } , "store" : -1 , "x" : null } "#,
-            r#"{"data":"a \"quoted\" word"}"#,
-            "{}",
-        ] {
-            let mut fields = Fields::NONE;
-            assert!(fields.read_flat(text).is_some(), "{text}");
         }
     }
 

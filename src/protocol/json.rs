@@ -1,7 +1,6 @@
 //! JSON as text: what others wrote, and what is written by hand where its shape is fixed.
 
 use super::error::{Code, ProtocolError};
-use super::scan::plain_len;
 use fanfare_storage::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -23,12 +22,6 @@ fn no_json(error: &serde_json::Error) -> ProtocolError {
 
 /// Appends a string with its quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
-    if plain_len(text.as_bytes()) == text.len() {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
-    }
     // Writing to memory can't fail, and a string is always representable.
     let _ = serde_json::to_writer(out, text);
 }

@@ -8,7 +8,6 @@ pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod names;
 pub(crate) mod presence;
-pub(crate) mod scan;
 pub(crate) mod schedule;
 pub(crate) mod store;
 pub(crate) mod user;

@@ -105,28 +105,52 @@ async fn a_panic_while_reading_hangs_nobody() {
     storage.check().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn closing_waits_for_a_read_in_place_and_others_are_elsewhere() {
+fn read(storage: &Arc<KvStorage>) -> JoinHandle<Result<usize>> {
+    let storage = storage.clone();
+    tokio::spawn(async move { count(&storage, "room.0").await })
+}
+
+/// A store whose reads wait, and so many of them that have begun, the first of them in place.
+async fn with_reads(
+    number: usize,
+) -> (Arc<KvStorage>, Arc<Shared>, Vec<JoinHandle<Result<usize>>>) {
     let (storage, shared) = open(GroupLimits::default());
     commit(&storage, 0, 10).await.unwrap().unwrap();
     shared.is_quick.store(true, Ordering::SeqCst);
     shared.set(Mood::WaitsWhenRead);
     let scans = shared.scans.load(Ordering::SeqCst);
-    let read =
-        |storage: Arc<KvStorage>| tokio::spawn(async move { count(&storage, "room.0").await });
-    let reads = [read(storage.clone()), read(storage.clone())];
-    while shared.scans.load(Ordering::SeqCst) < scans + 2 {
+    let reads = (0..number).map(|_| read(&storage)).collect();
+    while shared.scans.load(Ordering::SeqCst) < scans + number {
         std::thread::yield_now();
     }
-    assert_eq!(shared.views_now.load(Ordering::SeqCst), 1, "one holds up its caller's thread");
-    let mut close = storage.close();
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(close.as_mut().poll(&mut context).is_pending());
+    (storage, shared, reads)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_read_at_a_time_holds_up_the_thread_of_its_caller() {
+    let (_storage, shared, reads) = with_reads(3).await;
+    assert_eq!(shared.views_now.load(Ordering::SeqCst), 1);
     shared.set(Mood::Works);
-    close.await.unwrap();
     for read in reads {
         assert_eq!(read.await.unwrap().unwrap(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_waits_for_a_read_in_place() {
+    let (storage, shared, mut reads) = with_reads(1).await;
+    let mut close = storage.close();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    // Much longer than it takes the threads to end.
+    let waits = (0..20_000).all(|_| {
+        std::thread::yield_now();
+        close.as_mut().poll(&mut context).is_pending()
+    });
+    shared.set(Mood::Works);
+    assert!(waits);
+    close.await.unwrap();
+    assert_eq!(Arc::strong_count(&shared), 1, "the engine is let go");
+    assert_eq!(reads.remove(0).await.unwrap().unwrap(), 1);
     assert_eq!(count(&storage, "room.0").await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
