@@ -55,9 +55,9 @@ impl Broker {
     /// is durable. Connections that were opened with it are closed with code 4403, as by
     /// [`disconnect`](Self::disconnect), and subscriptions that were made with it end, which their
     /// clients are told by `hotsock.unsubscribed`. What clients had sent by its leave and still waits,
-    /// behind a [hook](crate::Hooks) or for room, is not published any more, but for what is being
-    /// published in this very moment; what has its place among the messages of its channel is, as is
-    /// what was scheduled. Metadata that it changed stays.
+    /// behind a [hook](crate::Hooks), for storage or for room, is not published or changed any more,
+    /// but for what is being published in this very moment; what has its place among the messages of
+    /// its channel is, as is what was scheduled. Metadata that it has changed stay so.
     ///
     /// Say when the token expires, its `exp`, so that the revocation can be forgotten then; the
     /// [leeway](crate::BrokerBuilder::leeway) is added to it. Without that it is kept for ever. To

@@ -41,14 +41,15 @@ impl Core {
         for (joined, reservation) in asked {
             reserved.push((joined, reservation.await.map_err(Full::to_error)?));
         }
-        connection.session().lock().check_open()?;
+        let now = self.clock.now();
+        connection.session().lock().still_permits_umd(&change, now)?;
         if let Some(token) = token {
             self.spend_umd_token(token).await?;
         }
 
         let late = {
             let mut session = connection.session().lock();
-            session.check_open()?;
+            session.still_permits_umd(&change, self.clock.now())?;
             if session.set_umd(&change) {
                 self.hub.announcer().connection_updated(connection, session.meta());
             }

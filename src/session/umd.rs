@@ -3,7 +3,7 @@
 use super::subscribe::{not_subscribed, single_use};
 use super::subscription::Subscription;
 use super::{Now, Session, required_channel};
-use crate::auth::{Decision, Grants, Scope, Token};
+use crate::auth::{Decision, Grants, Scope, Token, TokenError, TokenIdentity};
 use crate::protocol::error::{Code, ProtocolError};
 use crate::protocol::event::Meta;
 use crate::protocol::fields::{Field, Fields};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// To be carried out in this order: where there is a single-use token, it must not have been used
 /// before; the verdict; room among the members for each of [`Session::shown`]; the token is used
-/// up; [`Session::set_umd`]; the members.
+/// up; [`Session::still_permits_umd`]; [`Session::set_umd`]; the members.
 #[derive(Debug)]
 pub(crate) struct UmdUpdate {
     /// The channel as the client wrote it, for errors.
@@ -32,6 +32,8 @@ pub(crate) struct UmdChange {
     of: Target,
     /// JSON text; `None` where there is to be none.
     pub(crate) umd: Option<Bytes>,
+    /// The token that permits it.
+    by: TokenIdentity,
 }
 
 /// Whose metadata are changed.
@@ -118,6 +120,27 @@ impl<R> Session<R> {
         Some(Shown { channel: Arc::clone(channel), uid: uid?, umd, registration })
     }
 
+    /// Whether a change is still permitted, now that it has waited: the connection may have been
+    /// ended since, the token revoked, or another one that denies it have come into force.
+    pub(crate) fn still_permits_umd(
+        &self,
+        change: &UmdChange,
+        now: Now,
+    ) -> Result<(), ProtocolError> {
+        self.check_open()?;
+        if self.settings.verifier.revocations().cover(&change.by, now.wall) {
+            let message = TokenError::Revoked.to_string();
+            return Err(ProtocolError::new(Code::InvalidUmdToken, message));
+        }
+        match &change.of {
+            Target::Subscription(channel) if self.denies_umd(channel) => Err(ProtocolError::new(
+                Code::UmdPermissionDenied,
+                "\"umdUpdate\" is denied on this channel now",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes a change, and tells whether the connection's own metadata are others now. Whatever is
     /// sent from now on carries it.
     pub(crate) fn set_umd(&mut self, change: &UmdChange) -> bool {
@@ -159,7 +182,7 @@ impl<R> Session<R> {
             Some(channel) => self.umd_of_subscription(channel, &token),
             None => umd_of_connection(&token),
         };
-        let verdict = of.map(|of| UmdChange { of, umd: token.umd.clone() });
+        let verdict = of.map(|of| UmdChange { of, umd: token.umd.clone(), by: token.identity() });
         let written = written.map(Box::from);
         match single_use(&token) {
             None => verdict.map(|change| UmdUpdate { written, token: None, verdict: Ok(change) }),
@@ -170,16 +193,21 @@ impl<R> Session<R> {
     /// The update must be granted by its own token, and denied by none that is in force.
     fn umd_of_subscription(&self, written: &str, token: &Token) -> Result<Target, ProtocolError> {
         let name = self.resolve(written, None);
-        let subscription = self.subscriptions.active(&name);
-        let in_force = subscription.and_then(|(_, found)| found.permissions.as_deref());
         let own = Grants { connect: &token.permissions, subscribe: None }.channel(&name);
-        let others = self.tokens(in_force).channel(&name);
-        if own.umd_update != Decision::Granted || others.umd_update == Decision::Denied {
+        if own.umd_update != Decision::Granted || self.denies_umd(&name) {
             let message = format!("the token must grant \"umdUpdate\" on {written:?}");
             return Err(ProtocolError::new(Code::UmdPermissionDenied, message));
         }
+        let subscription = self.subscriptions.active(&name);
         let (channel, _) = subscription.ok_or_else(|| not_subscribed(written))?;
         Ok(Target::Subscription(Arc::clone(channel)))
+    }
+
+    /// Whether a token in force denies changes on a channel, by its real name.
+    fn denies_umd(&self, channel: &str) -> bool {
+        let subscription = self.subscriptions.active(channel);
+        let in_force = subscription.and_then(|(_, found)| found.permissions.as_deref());
+        self.tokens(in_force).channel(channel).umd_update == Decision::Denied
     }
 }
 

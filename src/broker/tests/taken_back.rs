@@ -235,18 +235,28 @@ async fn what_waits_for_room_over_http_is_refused_once_the_token_is_revoked() {
     assert_eq!(place.written().await, (1, 0, 0, 0));
 }
 
-#[tokio::test]
-async fn metadata_that_wait_for_storage_are_shown_to_nobody_once_the_token_is_revoked() {
-    let place = Place::new().await;
-    let connection = place.writer();
-    place.joined(&connection, "presence.p").await;
+/// Metadata that change everywhere, by a token with this `jti`.
+fn metadata(place: &Place, token_id: &str) -> Value {
     let claims = Claims::umd_scope().uid("jim").umd(&2).umd_update().umd_propagate();
+    let claims = claims.single_use(token_id);
     let token = claims.expires_in(Duration::from_secs(60)).sign(&place.key).unwrap();
-    let text = json!({"event": "hotsock.umdUpdate", "data": {"token": token}});
-    let updating = place.say(&connection, &text).unwrap();
-    place.broker.revoke_token("a", None).await.unwrap();
-    updating.await;
-    assert_eq!(&*place.core.hub.members("presence.p"), br#"[{"uid":"jim","umd":1}]"#);
+    json!({"event": "hotsock.umdUpdate", "data": {"token": token}})
+}
+
+#[tokio::test]
+async fn metadata_that_wait_for_storage_are_shown_to_nobody_once_a_token_is_revoked() {
+    for revoked in ["a", "b"] {
+        let place = Place::new().await;
+        let connection = place.writer();
+        place.joined(&connection, "presence.p").await;
+        let updating = place.say(&connection, &metadata(&place, "b")).unwrap();
+        place.broker.revoke_token(revoked, None).await.unwrap();
+        updating.await;
+        assert_eq!(&*place.core.hub.members("presence.p"), br#"[{"uid":"jim","umd":1}]"#);
+        if revoked == "b" {
+            assert_eq!(errors(&connection), ["INVALID_UMD_TOKEN"]);
+        }
+    }
 }
 
 #[tokio::test]
