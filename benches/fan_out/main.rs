@@ -16,6 +16,7 @@
 #![allow(unreachable_pub)] // a benchmark is a crate of its own
 
 mod clients;
+mod crowd;
 mod frames;
 mod memory;
 mod platform;
@@ -25,12 +26,9 @@ mod sockets;
 mod token;
 
 use criterion::Criterion;
-use fanfare::{Algorithm, Broker, MemoryStorage, Message, VerifyingKey};
-use serde_json::json;
 use tokio::runtime::Runtime;
 
 const SUBSCRIBERS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
-const CHANNEL: &str = "bench";
 
 fn main() {
     if let Some(order) = clients::Order::from_environment() {
@@ -44,23 +42,4 @@ fn main() {
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-async fn broker() -> Broker {
-    Broker::builder()
-        .verifying_key(VerifyingKey::hmac(Algorithm::HS256, token::SECRET).unwrap())
-        .storage(MemoryStorage::new())
-        .build()
-        .await
-        .unwrap()
-}
-
-/// A token that subscribes by itself, so that clients have nothing to say.
-fn subscriber_token() -> String {
-    token::connect(&json!({"channels": {CHANNEL: {"autoSubscribe": true}}}))
-}
-
-/// A message with 128 bytes of data.
-fn message() -> Message {
-    Message::new(CHANNEL, "tick").data(&"x".repeat(126))
 }

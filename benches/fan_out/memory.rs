@@ -1,6 +1,7 @@
 //! Fan-out into mailboxes, without sockets.
 
-use super::{CHANNEL, SUBSCRIBERS, broker, message, runtime, subscriber_token};
+use super::crowd::{CHANNEL, broker, message, subscriber_token};
+use super::{SUBSCRIBERS, runtime};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use fanfare::Broker;

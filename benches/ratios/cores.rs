@@ -4,7 +4,7 @@
 //! clients need no processor of their own meanwhile.
 
 use super::platform::raise_file_limit;
-use super::{builder, median, row, sockets, token};
+use super::{builder, crowd, median, row, token};
 use fanfare::{Broker, MemoryStorage, Message, internals};
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
@@ -56,7 +56,7 @@ impl Server {
             let broker = builder().storage(MemoryStorage::new()).build().await.unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(sockets::serve(listener, broker.service()));
+            tokio::spawn(crowd::serve(listener, broker.service()));
             (broker, address)
         });
         let clients = (0..CHANNELS * SUBSCRIBERS).map(|number| connect(address, number)).collect();

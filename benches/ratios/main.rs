@@ -13,6 +13,9 @@ mod channels;
 #[path = "../fan_out/clients.rs"]
 mod clients;
 mod cores;
+#[path = "../fan_out/crowd.rs"]
+mod crowd;
+mod crowds;
 #[path = "../fan_out/frames.rs"]
 mod frames;
 mod history;
@@ -35,7 +38,8 @@ const REPETITIONS: usize = 7;
 
 type Part = (&'static str, fn());
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
+    ("crowds", crowds::report),
     ("channels", channels::report),
     ("stored", stored::report),
     ("history", history::report),

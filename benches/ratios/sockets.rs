@@ -2,9 +2,10 @@
 //! clients are in a process of their own.
 
 use super::channels::resident;
+use super::crowd::serve;
 use super::platform::{cpu_time, raise_file_limit};
 use super::{builder, clients, repeated, row, runtime, token};
-use fanfare::{Broker, BrokerService, MemoryStorage};
+use fanfare::{Broker, MemoryStorage};
 use futures_util::StreamExt;
 use http::{Request, Response, header};
 use hyper::body::Incoming;
@@ -82,15 +83,6 @@ fn serve_broker(listener: TcpListener) {
         let broker = builder().storage(MemoryStorage::new()).build().await.unwrap();
         serve(listener, broker.service()).await;
     });
-}
-
-pub async fn serve(listener: TcpListener, service: BrokerService) {
-    loop {
-        let (socket, _) = listener.accept().await.unwrap();
-        let io = TokioIo::new(socket);
-        let connection = http1::Builder::new().serve_connection(io, service.clone());
-        tokio::spawn(connection.with_upgrades());
-    }
 }
 
 /// Upgrades everybody, and says two frames of the usual size, without looking at anything.
