@@ -7,6 +7,8 @@ use super::reaction::{ReactionRequest, react_denied};
 use super::storage::set_denied;
 use super::subscribe::not_subscribed;
 use crate::protocol::error::{Code, ProtocolError};
+use crate::protocol::schedule;
+use fanfare_storage::Timestamp;
 use std::sync::Arc;
 
 /// What a client was permitted to do, before anything that the host puts in its place.
@@ -17,6 +19,8 @@ pub(crate) struct Right {
     /// The channel as the client wrote it, for errors.
     pub(crate) written: Box<str>,
     to: Deed,
+    /// When it is to be done, where not at once.
+    due: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +39,8 @@ impl WriteRequest<'_> {
             WriteKind::Message { event, .. } => Deed::Publish(event.as_ref().into()),
             WriteKind::Entry { key } => Deed::Set(key.as_ref().into()),
         };
-        Right { channel: Arc::clone(&self.channel), written: self.written.as_ref().into(), to }
+        let (channel, written) = (Arc::clone(&self.channel), self.written.as_ref().into());
+        Right { channel, written, to, due: self.due }
     }
 }
 
@@ -44,7 +49,7 @@ impl ReactionRequest {
     pub(crate) fn right(&self, event: &str) -> Right {
         let (channel, written) = (Arc::clone(&self.channel), self.written.clone());
         let reaction = self.reacting.reaction.clone();
-        Right { channel, written, to: Deed::React { event: event.into(), reaction } }
+        Right { channel, written, to: Deed::React { event: event.into(), reaction }, due: None }
     }
 }
 
@@ -61,32 +66,36 @@ impl<R> Session<R> {
     /// Whether what was permitted still is, now that it has waited: the connection may have been
     /// ended since, its permissions changed, or the token of its subscription revoked.
     pub(crate) fn still_permits(&self, right: &Right) -> Result<(), ProtocolError> {
-        let Right { channel, written, to } = right;
+        let Right { channel, written, to, due } = right;
         self.check_open()?;
         // By its real name, which an alias can't change the meaning of.
         let subscription = self.subscriptions.active(channel);
         let tokens = self.tokens(subscription.and_then(|(_, found)| found.permissions.as_deref()));
-        let needs_subscription = match to {
+        let (needs_subscription, schedule_before) = match to {
             Deed::Publish(event) => {
                 let grants = tokens.message(channel, event);
                 if !grants.may_publish() {
                     return Err(publish_denied(event, written));
                 }
-                !grants.may_broadcast()
+                (!grants.may_broadcast(), grants.schedule_before)
             }
             Deed::Set(key) => {
-                if !tokens.storage(channel, key).set {
+                let grants = tokens.storage(channel, key);
+                if !grants.set {
                     return Err(set_denied(key, written));
                 }
-                false
+                (false, grants.schedule_before)
             }
             Deed::React { event, reaction } => {
                 if !tokens.message(channel, event).react.permits(reaction) {
                     return Err(react_denied(reaction, event, written));
                 }
-                true
+                (true, None)
             }
         };
+        if let Some(due) = due {
+            schedule::check_permission(*due, schedule_before)?;
+        }
         if needs_subscription && subscription.is_none() {
             return Err(not_subscribed(written));
         }

@@ -192,6 +192,31 @@ async fn what_waits_for_room_has_to_be_permitted_by_changed_permissions_too() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_waits_for_room_has_to_be_permitted_for_its_time_by_changed_permissions() {
+    for (before, kept) in [("2029-12-31T00:00:00Z", 0), ("2030-01-01T00:00:00Z", 1)] {
+        let place = Place::with(|builder| builder.max_unstored_bytes(1), Arc::default()).await;
+        let connection = place.writer();
+        place.joined(&connection, "c").await;
+        place.fill().await;
+        connection.mailbox().drain();
+        let mut writing = place.say(&connection, &writes()[1]).expect("there is no room");
+        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(writing.as_mut().poll(context).is_pending());
+        let before = before.parse::<jiff::Timestamp>().unwrap().as_second();
+        let before = Timestamp::from_unix_seconds(before.try_into().unwrap());
+        let message = MessageClaims::new().publish(true).schedule_before(before);
+        let others = [("c", ChannelClaims::new().subscribe(true).message("e", message))];
+        place.broker.set_permissions(connection.id(), others).unwrap();
+        place.storage.open_gate();
+        writing.await;
+        place.core.hub.settled().await;
+        assert_eq!(place.written().await, (0, 0, 0, kept));
+        let refused = if kept == 0 { vec![json!("SCHEDULE_PERMISSION_DENIED")] } else { vec![] };
+        assert_eq!(errors(&connection), refused);
+    }
+}
+
+#[tokio::test]
 async fn what_waits_for_room_over_http_is_refused_once_the_token_is_revoked() {
     let place = Place::with(|builder| builder.max_unstored_bytes(1), Arc::default()).await;
     let message = place.publish(0, -1).await;
