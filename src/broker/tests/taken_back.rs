@@ -285,6 +285,29 @@ async fn metadata_that_wait_for_storage_are_shown_to_nobody_once_a_token_is_revo
 }
 
 #[tokio::test]
+async fn metadata_that_wait_for_storage_have_to_be_permitted_by_changed_permissions_too() {
+    for denied in [true, false] {
+        let place = Place::new().await;
+        let connection = place.writer();
+        place.joined(&connection, "c").await;
+        let channel = ChannelClaims::new().umd_update(true);
+        let claims = Claims::umd_scope().uid("jim").umd(&2).single_use("b").channel("c", channel);
+        let token = claims.expires_in(Duration::from_secs(60)).sign(&place.key).unwrap();
+        let update =
+            json!({"event": "hotsock.umdUpdate", "channel": "c", "data": {"token": token}});
+        let updating = place.say(&connection, &update).unwrap();
+        let others = ChannelClaims::new().subscribe(true);
+        let others = if denied { others.umd_update(false) } else { others };
+        place.broker.set_permissions(connection.id(), [("c", others)]).unwrap();
+        updating.await;
+        let umd = connection.session().lock().umd_of("c").unwrap().unwrap();
+        let (expected, refused) =
+            if denied { ("1", vec![json!("UMD_PERMISSION_DENIED")]) } else { ("2", Vec::new()) };
+        assert_eq!((&*umd, errors(&connection)), (expected.as_bytes(), refused));
+    }
+}
+
+#[tokio::test]
 async fn what_a_subscribe_token_permitted_is_refused_once_it_is_revoked() {
     let (place, host) = thoughtful().await;
     let claims = Claims::connect().uid("jim").expires_in(Duration::from_secs(60));
