@@ -13,6 +13,8 @@ use tokio::process::{Child, ChildStdout};
 use tokio::runtime::Runtime;
 
 pub const CHANNEL: &str = "bench";
+/// How many messages are under way at once.
+pub const WINDOWS: [u64; 2] = [1, 16];
 
 pub async fn broker() -> Broker {
     Broker::builder()

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Files that a process has open beside its sockets, with room to spare.
+pub const OTHER_FILES: u64 = 64;
+
 /// The processor time that this process has used, of all its threads.
 #[cfg(unix)]
 pub fn cpu_time() -> Duration {

@@ -1,15 +1,11 @@
 //! Fan-out over loopback sockets: a whole broker here, its clients in another process.
 
 use super::SUBSCRIBERS;
-use super::crowd::Crowd;
-use super::platform::raise_file_limit;
+use super::crowd::{Crowd, WINDOWS};
+use super::platform::{OTHER_FILES, raise_file_limit};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use std::cell::LazyCell;
 use std::time::Duration;
-
-const WINDOWS: [u64; 2] = [1, 16];
-/// Files that a process has open beside its sockets, with room to spare.
-const OTHER_FILES: u64 = 64;
 
 pub fn benchmarks(criterion: &mut Criterion) {
     let limit = raise_file_limit();

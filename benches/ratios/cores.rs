@@ -3,7 +3,7 @@
 //! The clients' sockets take all that is sent in a run, and are emptied after it, so that the
 //! clients need no processor of their own meanwhile.
 
-use super::platform::raise_file_limit;
+use super::platform::{OTHER_FILES, raise_file_limit};
 use super::{builder, crowd, median, row, token};
 use fanfare::{Broker, MemoryStorage, Message, internals};
 use serde_json::json;
@@ -20,13 +20,11 @@ const CHANNELS: usize = 100;
 const SUBSCRIBERS: usize = 10;
 /// On each channel in a run. With all that the system keeps beside them, a socket takes more.
 const MESSAGES: usize = 50;
-/// Files that a process has open beside its sockets, with room to spare.
-const OTHER_FILES: usize = 64;
 
 pub fn report() {
     let what = "deliveries of 100 channels on two cores, to one";
-    let files = 2 * 2 * CHANNELS * SUBSCRIBERS + OTHER_FILES;
-    if available_parallelism().map_or(1, usize::from) < 2 || raise_file_limit() < files as u64 {
+    let files = (2 * 2 * CHANNELS * SUBSCRIBERS) as u64 + OTHER_FILES;
+    if available_parallelism().map_or(1, usize::from) < 2 || raise_file_limit() < files {
         println!("| {what} | there are not two, or too few files may be open | | skipped |");
         return;
     }

@@ -3,8 +3,8 @@
 //! the same frames are written and nothing else is done: with many sockets the system, too, takes
 //! longer or less long for each.
 
-use super::crowd::{self, Crowd, broker, message, subscriber_token};
-use super::platform::{cpu_time, raise_file_limit};
+use super::crowd::{self, Crowd, WINDOWS, broker, message, subscriber_token};
+use super::platform::{OTHER_FILES, cpu_time, raise_file_limit};
 use super::{clients, median, row, runtime};
 use fanfare::internals::{Connection, settled};
 use std::collections::VecDeque;
@@ -14,15 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout};
 use tokio::runtime::Runtime;
 
-/// How many messages are under way at once.
-const WINDOWS: [u64; 2] = [1, 16];
 const FEW: usize = 10;
 const MANY: usize = 10_000;
 const BOUND: f64 = 1.3;
 /// In each measurement, of all messages to all subscribers: a second, about.
 const DELIVERIES: usize = 160_000;
-/// Files that a process has open beside its sockets, with room to spare.
-const OTHER_FILES: u64 = 64;
 
 pub fn report() {
     let what = "processor time of a delivery to one of 10,000, to one of 10, each to bare sockets'";

@@ -3,7 +3,7 @@
 
 use super::channels::resident;
 use super::crowd::serve;
-use super::platform::{cpu_time, raise_file_limit};
+use super::platform::{OTHER_FILES, cpu_time, raise_file_limit};
 use super::{builder, clients, repeated, row, runtime, token};
 use fanfare::{Broker, MemoryStorage};
 use futures_util::StreamExt;
@@ -21,8 +21,6 @@ use tokio::net::TcpListener;
 
 const CONNECTIONS: usize = 2_000;
 const CROWD: usize = 10_000;
-/// Files that a process has open beside its sockets, with room to spare.
-const OTHER_FILES: u64 = 64;
 
 pub fn connecting() {
     let [broker, bare] =

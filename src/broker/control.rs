@@ -67,7 +67,8 @@ impl Broker {
     }
 
     /// Puts other permissions in the place of those that a connection's token gave it, from its
-    /// next message on; what it sent before and still waits has to be permitted by them too.
+    /// next message on; what it sent before and still waits has to be permitted by them too,
+    /// and is stored for as long as was granted when it was sent.
     /// Subscriptions that are no longer granted end, which the client is told by
     /// `hotsock.unsubscribed`; what subscribe tokens granted stays granted. The others go on as they
     /// are, under their aliases too, and observe what they now may. New channels with
